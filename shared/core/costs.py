@@ -1,0 +1,48 @@
+"""Costs as every provider delivers them and the ledger stores them: exact money, by day and group."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Metric(StrEnum):
+    """FOCUS BilledCost (invoiced) or EffectiveCost (amortised)."""
+
+    BILLED = "billed"
+    EFFECTIVE = "effective"
+
+
+class CoverageState(StrEnum):
+    """What is known of one account-day: `estimated` may still be restated, `suspect` was answered with nothing."""
+
+    COMPLETE = "complete"
+    ESTIMATED = "estimated"
+    SUSPECT = "suspect"
+    MISSING = "missing"
+
+
+class CostRow(NamedTuple):
+    """One group of one day. Text is "" where the provider gives none; amounts are exact, in `currency` (ISO 4217).
+
+    A NamedTuple, since a run may hold a hundred thousand of them.
+    """
+
+    day: date
+    sub_account: str
+    provider_name: str
+    service: str
+    charge_category: str
+    currency: str
+    billed: Decimal
+    effective: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedCosts:
+    """A provider's answer for a range: rows of unique groups, and the days it marks as not final."""
+
+    rows: Sequence[CostRow]
+    estimated_days: frozenset[date] = field(default_factory=frozenset)

@@ -1,0 +1,1 @@
+"""Logs, their events, and metrics."""

@@ -1,0 +1,201 @@
+"""The environment, read once into one frozen object. docs/operations.md lists the variables; a test holds it equal.
+
+Only the composition root reads this (and `redis_link`, when it is used without one); everything else gets plain values.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.core.errors import SettingsError
+
+Process = Literal["status_api", "scheduler", "worker"]
+
+DOTENV: Final = ".env"
+# Variables that a line in .env must not or need not set: it would reach every process alike.
+PER_PROCESS: Final = frozenset({"PORT", "PROBE_PORT"})
+DEFAULT_PORTS: Final[Mapping[Process, int]] = {"status_api": 4000, "scheduler": 4100, "worker": 4200}
+# Their values may hold a password: an error about them never repeats what was given.
+SECRET: Final = frozenset({"redis_url", "database_url", "api_token"})
+API_PROBE_OFFSET: Final = 50
+
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """Every setting, checked. Durations are seconds, as the `_s` says."""
+
+    model_config = SettingsConfigDict(
+        env_file=DOTENV,
+        env_file_encoding="utf-8",
+        frozen=True,
+        extra="ignore",
+        case_sensitive=False,
+        env_ignore_empty=True,
+    )
+
+    redis_url: str = Field("redis://localhost:6379/0", repr=False)
+    redis_namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")] = "holdfast"
+    database_url: str = Field("sqlite:///var/holdfast.db", repr=False)
+    log_level: Literal["error", "warn", "info", "debug"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    app_env: Literal["development", "production", "test"] = "development"
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    probe_port: Port | None = None
+    api_token: str | None = Field(None, repr=False, min_length=8)
+    accounts_file: Path = Path("accounts.toml")
+    embedded_redis_bin: Path | None = None
+
+    cost_schedule: str = "0 2 * * *"
+    cost_timezone: str = "UTC"
+    cost_window_days: Annotated[int, Field(ge=1, le=366)] = 7
+    cost_lookback_days: Annotated[int, Field(ge=1, le=366)] = 30
+
+    run_renew_s: PositiveSeconds = 10
+    run_lease_s: PositiveSeconds = 30
+    run_max_s: PositiveSeconds = 3600
+    run_retry_delays_s: Annotated[tuple[float, ...], NoDecode] = (60.0, 300.0, 900.0, 3600.0)
+    dispatch_window: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    direct_after_s: Annotated[float, Field(ge=0, le=86_400)] = 60
+    worker_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
+    shutdown_grace_s: Annotated[float, Field(ge=0, le=3600)] = 25
+
+    redis_startup_attempts: Annotated[int, Field(ge=1, le=10_000)] = 20
+    redis_retry_first_delay_s: PositiveSeconds = 1
+    redis_retry_multiplier: Annotated[float, Field(ge=1, le=10)] = 2
+    redis_retry_max_delay_s: PositiveSeconds = 15
+    redis_retry_jitter: Annotated[float, Field(ge=0, le=1)] = 0
+    redis_wake_interval_s: Annotated[float, Field(ge=0, le=60)] = 0.25
+    redis_beat_interval_s: PositiveSeconds = 0.5
+    redis_beat_timeout_s: PositiveSeconds = 2
+    redis_connect_timeout_s: PositiveSeconds = 2
+    redis_command_timeout_s: PositiveSeconds = 3
+    redis_max_connections: Annotated[int, Field(ge=1, le=10_000)] = 50
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 - the signature is pydantic's
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as above
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over .env; of .env, what is per process is left out."""
+
+        def shared_dotenv() -> dict[str, Any]:
+            return {name: value for name, value in dotenv_settings().items() if name.upper() not in PER_PROCESS}
+
+        return init_settings, env_settings, shared_dotenv, file_secret_settings  # type: ignore[return-value] # a callable is a source
+
+    @field_validator("log_level", "log_format", "app_env", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if parts.scheme == "unix" and not parts.path:
+            raise ValueError("needs the socket's path, as in unix:///run/redis.sock")
+        if parts.scheme != "unix":
+            _ = parts.port  # raises ValueError when it is not a port
+            path = parts.path.strip("/")
+            if path and not path.isdecimal():
+                raise ValueError("the part after the host must be a database number, as in redis://host:6379/0")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: str) -> str:
+        if not re.match(r"^(sqlite:///|postgres(ql)?://)", value):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("cost_timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be an IANA time zone, such as UTC or Europe/Berlin")
+        return value
+
+    @field_validator("cost_schedule")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - heavy, and only this check needs it
+
+        try:
+            CronTrigger.from_crontab(value, timezone=ZoneInfo("UTC"))
+        except ValueError as error:
+            raise ValueError(f"must be a crontab line of five fields, such as '0 2 * * *' ({error})") from None
+        return value
+
+    @field_validator("run_retry_delays_s", mode="before")
+    @classmethod
+    def _delays(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            delays = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            raise ValueError("must be seconds separated by commas, such as 60,300,900,3600") from None
+        if any(not 0 <= delay <= 7 * 86_400 for delay in delays):
+            raise ValueError("each delay must lie between 0 and 604800 seconds")
+        return delays
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.run_lease_s <= self.run_renew_s:
+            raise ValueError("RUN_LEASE_S must be longer than RUN_RENEW_S, or every run is taken back while it is held")
+        if self.redis_retry_max_delay_s < self.redis_retry_first_delay_s:
+            raise ValueError("REDIS_RETRY_MAX_DELAY_S must not be shorter than REDIS_RETRY_FIRST_DELAY_S")
+        return self
+
+    def port_of(self, process: Process) -> int:
+        """Where `process` listens: PORT, or its own default."""
+        return self.port or DEFAULT_PORTS[process]
+
+    def probe_port_of(self, process: Process) -> int:
+        """Where `process` serves health and metrics: PROBE_PORT, or PORT (for status_api PORT+50)."""
+        offset = API_PROBE_OFFSET if process == "status_api" else 0
+        return self.probe_port or self.port_of(process) + offset
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and .env. Raises SettingsError with one line for each mistake."""
+    problems = _dotenv_problems()
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(problems=[*problems, *(_problem(dict(item)) for item in error.errors())]) from None
+    if problems:
+        raise SettingsError(problems=problems)
+    return settings
+
+
+def _dotenv_problems() -> list[str]:
+    if Path(DOTENV).is_file() and "PROBE_PORT" in dotenv_values(DOTENV):
+        return ["PROBE_PORT: must not stand in .env, where it would reach every process; set it per process"]
+    return []
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        return message
+    field = str(item["loc"][0])
+    given = "" if field in SECRET else f" (given: {str(item['input'])[:80]!r})"
+    return f"{field.upper()}: {message}{given}"
