@@ -6,6 +6,8 @@ HoldfastError
 ├── RedisUnavailableError      the caller: degrade now, or try again at `retry_in_s`
 ├── DatabaseUnavailableError   the caller: try again; the database is away
 ├── SchemaTooNewError          the operator: the database belongs to a newer release
+├── SendRefusedError           the dispatcher: nothing reached Redis; the run goes back to pending
+├── SendUncertainError         the dispatcher: it may have arrived; the run stays queued
 ├── ProviderError              the ledger: retry the attempt, or give the run up when `permanent`
 ├── RequestError               the client: one field of the request is wrong
 ├── UnknownAccountError        the client: no such account
@@ -73,6 +75,24 @@ class SchemaTooNewError(HoldfastError):
         )
         self.found = found
         self.known = known
+
+
+class SendRefusedError(HoldfastError):
+    """The first `sent` messages were enqueued, the next one certainly was not, and the rest were not tried."""
+
+    def __init__(self, *, summary: str, sent: int = 0) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.sent = sent
+
+
+class SendUncertainError(HoldfastError):
+    """The first `sent` messages were enqueued, the next one may have been, and the rest were not tried."""
+
+    def __init__(self, *, summary: str, sent: int = 0) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.sent = sent
 
 
 class ProviderError(HoldfastError):

@@ -1,4 +1,4 @@
-"""What probes answer, decided from facts in memory: the check results, the whole's verdict and the facts about Redis."""
+"""What probes answer, decided from facts in memory: check results, the whole's verdict, the facts about Redis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
