@@ -25,9 +25,10 @@ DEFAULT_PORTS: Final[Mapping[Process, int]] = {"status_api": 4000, "scheduler": 
 # Their values may hold a password: an error about them never repeats what was given.
 SECRET: Final = frozenset({"redis_url", "database_url", "api_token"})
 API_PROBE_OFFSET: Final = 50
+LAST_PORT: Final = 65_535
 
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
+Port = Annotated[int, Field(ge=1, le=LAST_PORT)]
 
 
 class Settings(BaseSettings):
@@ -169,9 +170,15 @@ class Settings(BaseSettings):
         return self.port or DEFAULT_PORTS[process]
 
     def probe_port_of(self, process: Process) -> int:
-        """Where `process` serves health and metrics: PROBE_PORT, or PORT (for status_api PORT+50)."""
+        """Where `process` serves health and metrics: PROBE_PORT, or PORT (for status_api PORT+50).
+
+        Raises SettingsError when that lies beyond the last port.
+        """
         offset = API_PROBE_OFFSET if process == "status_api" else 0
-        return self.probe_port or self.port_of(process) + offset
+        port = self.probe_port or self.port_of(process) + offset
+        if port > LAST_PORT:
+            raise SettingsError(problems=[f"PROBE_PORT: PORT+{offset} is {port}, beyond {LAST_PORT}; set a lower PORT"])
+        return port
 
 
 def load_settings(**overrides: Any) -> Settings:

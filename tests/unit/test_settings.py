@@ -1,0 +1,121 @@
+import pytest
+
+from shared.core.errors import SettingsError
+from shared.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch, tmp_path):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def problems_of(monkeypatch, **environment):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    return caught.value.problems
+
+
+def test_an_empty_environment_gives_the_documented_defaults():
+    settings = load_settings()
+    assert settings.redis_url == "redis://localhost:6379/0"
+    assert settings.database_url == "sqlite:///var/holdfast.db"
+    assert settings.run_retry_delays_s == (60.0, 300.0, 900.0, 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("process", "port", "probe_port"), [("status_api", 4000, 4050), ("scheduler", 4100, 4100), ("worker", 4200, 4200)]
+)
+def test_each_process_has_its_own_default_ports(process, port, probe_port):
+    settings = load_settings()
+    assert (settings.port_of(process), settings.probe_port_of(process)) == (port, probe_port)
+
+
+def test_the_probe_port_of_the_api_follows_its_port(monkeypatch):
+    monkeypatch.setenv("PORT", "5000")
+    assert load_settings().probe_port_of("status_api") == 5050
+
+
+def test_a_probe_port_beyond_the_last_port_is_told_before_anything_opens(monkeypatch):
+    monkeypatch.setenv("PORT", "65500")
+    with pytest.raises(SettingsError, match="PROBE_PORT"):
+        load_settings().probe_port_of("status_api")
+
+
+def test_the_port_in_dotenv_is_honchos_and_not_read(empty_environment):
+    (empty_environment / ".env").write_text("PORT=7000\nLOG_LEVEL=WARN\n")
+    settings = load_settings()
+    assert settings.port is None
+    assert settings.log_level == "warn"
+
+
+def test_a_probe_port_in_dotenv_is_refused_since_it_would_reach_every_process(empty_environment):
+    (empty_environment / ".env").write_text("PROBE_PORT=7000\n")
+    with pytest.raises(SettingsError, match=r"PROBE_PORT: must not stand in \.env"):
+        load_settings()
+
+
+def test_the_environment_wins_over_dotenv(monkeypatch, empty_environment):
+    (empty_environment / ".env").write_text("LOG_LEVEL=debug\n")
+    monkeypatch.setenv("LOG_LEVEL", "Error")
+    assert load_settings().log_level == "error"
+
+
+def test_every_mistake_is_one_line_that_names_the_variable(monkeypatch):
+    problems = problems_of(monkeypatch, LOG_LEVEL="loud", WORKER_THREADS="0", COST_TIMEZONE="Mars/Olympus")
+    assert len(problems) == 3
+    assert {problem.split(":")[0] for problem in problems} == {"LOG_LEVEL", "WORKER_THREADS", "COST_TIMEZONE"}
+    assert not any("\n" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("REDIS_URL", "http://localhost", "redis://"),
+        ("REDIS_URL", "redis://localhost:99999", "PORT"),
+        ("REDIS_URL", "redis://localhost/main", "database number"),
+        ("REDIS_URL", "unix://", "socket"),
+        ("DATABASE_URL", "mysql://localhost/db", "postgresql://"),
+        ("COST_SCHEDULE", "0 2 * *", "five fields"),
+        ("COST_SCHEDULE", "61 2 * * *", "five fields"),
+        ("RUN_RETRY_DELAYS_S", "60,soon", "commas"),
+        ("RUN_RETRY_DELAYS_S", "-1", "between 0"),
+        ("RUN_RETRY_DELAYS_S", "nan", "between 0"),
+        ("RUN_LEASE_S", "5", "longer than RUN_RENEW_S"),
+        ("REDIS_RETRY_MAX_DELAY_S", "0.5", "REDIS_RETRY_FIRST_DELAY_S"),
+        ("REDIS_NAMESPACE", "a b", "REDIS_NAMESPACE"),
+        ("SHUTDOWN_GRACE_S", "inf", "SHUTDOWN_GRACE_S"),
+        ("REDIS_BEAT_INTERVAL_S", "0", "REDIS_BEAT_INTERVAL_S"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_with_its_cure(monkeypatch, name, value, cure):
+    assert cure.lower() in " ".join(problems_of(monkeypatch, **{name: value})).lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "http://user:hunter2-secret@localhost"),
+        ("DATABASE_URL", "mysql://user:hunter2-secret@db"),
+        ("API_TOKEN", "hunter2"),
+    ],
+)
+def test_a_mistake_in_a_secret_setting_never_repeats_its_value(monkeypatch, name, value):
+    assert "hunter2" not in " ".join(problems_of(monkeypatch, **{name: value}))
+
+
+def test_the_printed_settings_hold_no_secret(monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2-secret@localhost")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2-secret@localhost/db")
+    monkeypatch.setenv("API_TOKEN", "hunter2-secret")
+    assert "hunter2" not in repr(load_settings())
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1
