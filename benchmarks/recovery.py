@@ -119,7 +119,6 @@ def one_outage(system: System, redis: RedisServer, number: int, *, outage_s: flo
     if fault == "freeze":
         redis.thaw()
     else:
-        redis.wipe()
         redis.start(wait=False)
     back = wait_ping(redis.port)
     enqueue(redis.url, system.folder, number)
