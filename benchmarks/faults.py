@@ -21,7 +21,6 @@ import redis as redis_py
 from tests.support.exports import month_of_exports
 from tests.support.redis_server import RedisServer
 from tests.support.system import NAMES, System, running_system
-from tests.support.waiting import wait_for
 
 PACE_S = 0.01
 HOLD_S = 6.0
@@ -63,10 +62,10 @@ def plant_freeze(server: RedisServer) -> Callable[[], None]:
 def plant_readonly(server: RedisServer) -> Callable[[], None]:
     """The server becomes the replica of a master that is not there; lifted by becoming a master again."""
     client = redis_py.Redis.from_url(server.url)
-    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    client.replicaof("127.0.0.1", 1)
 
     def lift() -> None:
-        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.replicaof("NO", "ONE")
         client.close()
 
     return lift
@@ -101,8 +100,7 @@ def one_round(system: System, server: RedisServer, plant: Callable[[RedisServer]
     """Plant, wait until all have told, hold, lift, wait until all are up."""
     began = time.monotonic()
     lift = plant(server)
-    for name in NAMES:
-        wait_for(lambda name=name: told(system, name), 20, f"{name} to tell")
+    system.wait_each(lambda running: told(system, running.name), 20, "tell")
     told_s = time.monotonic() - began
     asked = time.monotonic()
     system.api("/api/v1/queues")
@@ -110,8 +108,7 @@ def one_round(system: System, server: RedisServer, plant: Callable[[RedisServer]
     time.sleep(max(0.0, HOLD_S - (time.monotonic() - began)))
     lifted = time.monotonic()
     lift()
-    for name in NAMES:
-        wait_for(lambda name=name: not told(system, name), 30, f"{name} to heal")
+    system.wait_each(lambda running: not told(system, running.name), 30, "heal")
     return Round(told_s, refused_s, time.monotonic() - lifted)
 
 

@@ -21,13 +21,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.plain_worker import enqueue
 from tests.support.exports import month_of_exports
 from tests.support.redis_server import RedisServer
-from tests.support.system import NAMES, ROOT, System, running_system
+from tests.support.system import ROOT, Running, System, running_system
 from tests.support.waiting import wait_for
 
 OUTAGES_S = (5.0, 20.0, 60.0)
@@ -80,9 +81,9 @@ def plain_worker(folder: Path, redis_url: str) -> Iterator[None]:
                 process.wait()
 
 
-def connected_at(system: System, name: str, after: float) -> float | None:
-    """When `name` was connected last, if that is later than `after`."""
-    redis: dict[str, Any] = system[name].probe("/health/dependencies").body["redis"]
+def connected_at(running: Running, after: float) -> float | None:
+    """When this process was connected last, if that is later than `after`."""
+    redis: dict[str, Any] = running.redis()
     if redis["connectionState"] != "connected":
         return None
     at = datetime.fromisoformat(redis["transitions"][-1]["at"]).timestamp()
@@ -106,14 +107,7 @@ def one_outage(system: System, redis: RedisServer, number: int, *, outage_s: flo
     """Break Redis, mend it after `outage_s`, and take the times."""
     redis.freeze() if fault == "freeze" else redis.kill()
     began = time.monotonic()
-    for name in NAMES:
-        wait_for(
-            lambda name=name: (
-                system[name].probe("/health/dependencies").body["redis"]["connectionState"] != "connected"
-            ),
-            10,
-            f"{name} to notice",
-        )
+    system.wait_each(lambda running: running.redis()["connectionState"] != "connected", 10, "notice")
     run_id = system.api("/api/v1/runs", method="POST", payload={"account": "exports"}).body["runs"][0]["id"]
     time.sleep(max(0.0, outage_s - (time.monotonic() - began)))
     if fault == "freeze":
@@ -122,12 +116,13 @@ def one_outage(system: System, redis: RedisServer, number: int, *, outage_s: flo
         redis.start(wait=False)
     back = wait_ping(redis.port)
     enqueue(redis.url, system.folder, number)
-    connected = [
-        wait_for(lambda name=name: connected_at(system, name, back), 30, f"{name} to be connected") for name in NAMES
-    ]
-    job = wait_for(lambda: finished_at(system, run_id), 60, "the first run to be done")
-    plain = wait_for(lambda: plain_finished_at(system.folder, number), 300, "the plain worker's job")
-    return Recovery(outage_s, *(max(0.0, at - back) for at in (max(connected), job, plain)))
+    connected = max(
+        wait_for(partial(connected_at, running, back), 30, f"{running.name} to be connected") or 0.0
+        for running in system.started.values()
+    )
+    job = wait_for(partial(finished_at, system, run_id), 60, "the first run to be done") or 0.0
+    plain = wait_for(partial(plain_finished_at, system.folder, number), 300, "the plain worker's job") or 0.0
+    return Recovery(outage_s, *(max(0.0, at - back) for at in (connected, job, plain)))
 
 
 def percentile(values: list[float], share: float) -> float:

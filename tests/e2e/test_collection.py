@@ -3,6 +3,7 @@
 import csv
 from collections import defaultdict
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_sample_is_stored_to_the_last_decimal_and_twice_is_once(tmp_path, da
         system.wait_status("healthy")
         for _ in range(2):
             asked = wait_for(lambda: ask(system), 20, "the account to be known")
-            wait_for(lambda asked=asked: finished(system, asked), 60, "the run to be finished")
+            wait_for(partial(finished, system, asked), 60, "the run to be finished")
             for group in GROUPS:
                 for metric in METRICS:
                     assert totals_of_the_api(system, group, metric) == totals_of_the_file(SAMPLE, group, metric)

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,10 @@ REQUESTS = 300
 PACE_S = 0.01
 
 
+def is_due(at_s):
+    return time.monotonic() >= at_s
+
+
 def response_times_s(system):
     """Ask for readiness 100 times a second for three seconds; how long each answer took."""
     took = []
@@ -23,7 +28,7 @@ def response_times_s(system):
         started = time.monotonic()
         assert system["status_api"].probe("/health/ready").status == 200
         took.append(time.monotonic() - started)
-        wait_for(lambda due=started + PACE_S: time.monotonic() >= due, 1, f"request {number + 1} to be due")
+        wait_for(partial(is_due, started + PACE_S), 1, f"request {number + 1} to be due")
     return took
 
 
@@ -42,8 +47,7 @@ def test_a_hanging_redis_is_noticed_holds_nobody_up_and_heals(tmp_path):
         hung = statistics.quantiles(response_times_s(system), n=100)[98]
         # Compared within one run, since the machine may be slow: a hang must not show in the answers.
         assert hung < max(10 * calm, 0.5), (calm, hung)
-        for name in NAMES:
-            wait_for(lambda name=name: system.ready(name)["checks"]["redis"]["status"] != "up", 10, f"{name} to notice")
+        system.wait_each(lambda it: system.ready(it.name)["checks"]["redis"]["status"] != "up", 10, "notice")
         refused_at = time.monotonic()
         assert system.api("/api/v1/queues").status == 503
         assert time.monotonic() - refused_at < 1

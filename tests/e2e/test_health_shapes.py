@@ -1,7 +1,7 @@
 """Every health answer of the three processes, connected and not, field by field."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -36,7 +36,7 @@ REDIS_KEYS = {
 
 def assert_instant(text):
     assert INSTANT.fullmatch(text), text
-    assert datetime.fromisoformat(text).utcoffset().total_seconds() == 0
+    assert datetime.fromisoformat(text).utcoffset() == timedelta(0)
 
 
 def assert_common(answer):

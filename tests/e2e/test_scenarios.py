@@ -39,13 +39,8 @@ def redis_trouble(system: System, name: str) -> list[str]:
     ]
 
 
-def connection_state(system: System, name: str) -> str:
-    return str(system[name].probe("/health/dependencies").body["redis"]["connectionState"])
-
-
 def wait_state(system: System, state: str, timeout_s: float = 30.0) -> None:
-    for name in system.started:
-        wait_for(lambda name=name: connection_state(system, name) == state, timeout_s, f"{name} to be {state}")
+    system.wait_each(lambda running: running.redis()["connectionState"] == state, timeout_s, f"be {state}")
 
 
 def test_redis_ready_before_the_start(tmp_path):
@@ -54,7 +49,7 @@ def test_redis_ready_before_the_start(tmp_path):
         system.start()
         system.wait_serving()
         system.wait_status("healthy")
-        wait_for(lambda: system["scheduler"].said(REGISTERED), 10, "the job to be registered")
+        system.wait_said(REGISTERED, name="scheduler")
         runs = system.wait_runs("succeeded")
         assert {run["kind"] for run in runs} == {"catchup"}
         assert day_states(system) == {"complete"}
@@ -73,16 +68,14 @@ def test_redis_half_a_minute_late(tmp_path):
         system.start()
         system.wait_serving()
         system.wait_status("degraded")
-        wait_for(lambda: system["scheduler"].said(DEFERRED), 10, "the deferred registration to be told")
-        for name in NAMES:
-            for attempt, wait_ms in enumerate((1000, 2000, 4000, 8000, 15000), start=1):
-                line = f"Redis: Connection attempt {attempt}/20 failed, retrying in {wait_ms}ms"
-                wait_for(lambda name=name, line=line: system[name].said(line), 40, f"{name} to say {line}")
+        system.wait_said(DEFERRED, name="scheduler")
+        for attempt, wait_ms in enumerate((1000, 2000, 4000, 8000, 15000), start=1):
+            system.wait_said(f"Redis: Connection attempt {attempt}/20 failed, retrying in {wait_ms}ms", 40)
         wait_for(lambda: time.monotonic() - started >= 30, 31, "half a minute")
         assert not system["scheduler"].said(REGISTERED)
         with RedisServer(port=port):
             system.wait_status("healthy")
-            wait_for(lambda: system["scheduler"].said(REGISTERED), 10, "the job to be registered")
+            system.wait_said(REGISTERED, name="scheduler")
             system.wait_runs("succeeded")
             assert stored_total(system) == total
             for name in NAMES:
@@ -131,12 +124,7 @@ def test_redis_killed_at_run_time_and_back_empty_a_minute_later(tmp_path):
         asked = [system.api("/api/v1/runs", method="POST", payload={"account": name}) for name in ("one", "two")]
         assert [(answer.status, answer.body["dispatch"]) for answer in asked] == [(202, "deferred")] * 2
         wanted = {run["id"] for answer in asked for run in answer.body["runs"]}
-        for name in NAMES:
-            wait_for(
-                lambda name=name: system[name].said("Redis: Runtime reconnecting in 15000ms (attempt 5)"),
-                60,
-                "5 attempts",
-            )
+        system.wait_said("Redis: Runtime reconnecting in 15000ms (attempt 5)", 60)
         wait_for(lambda: time.monotonic() - killed >= 60, 61, "a minute without Redis")
         waiting = {run["id"]: run["state"] for run in system.api("/api/v1/runs").body["runs"]}
         assert {waiting[run_id] for run_id in wanted} <= {"pending", "queued"}
@@ -157,7 +145,7 @@ def test_guards_refuse_or_degrade_while_redis_is_away(tmp_path):
         system.wait_runs("succeeded")
         assert system.api("/api/v1/queues").status == 200
         redis.kill()
-        wait_for(lambda: connection_state(system, "status_api") == "connecting", 5, "the API to notice")
+        wait_for(lambda: system["status_api"].redis()["connectionState"] == "connecting", 5, "the API to notice")
         strict = system.api("/api/v1/queues")
         assert strict.status == 503
         wait_s = int(strict.headers["retry-after"])

@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,10 @@ class Running:
         """Ask its probe listener."""
         return request(self.probe_port, path)
 
+    def redis(self) -> Any:
+        """What its /health/dependencies says of Redis."""
+        return self.probe("/health/dependencies").body["redis"]
+
     def serving(self) -> bool:
         """Whether /health/live answers 200; raises when the process has ended instead."""
         if self.process.poll() is not None:
@@ -155,8 +160,7 @@ class System:
 
     def wait_serving(self, timeout_s: float = 30.0) -> None:
         """Wait until every process answers its liveness probe."""
-        for running in self.started.values():
-            wait_for(running.serving, timeout_s, f"{running.name} to serve")
+        self.wait_each(Running.serving, timeout_s, "serve")
 
     def api(self, path: str, **arguments: Any) -> Answer:
         """Ask the API's main listener."""
@@ -168,8 +172,17 @@ class System:
 
     def wait_status(self, status: str, timeout_s: float = 30.0) -> None:
         """Wait until every process's readiness says `status`."""
-        for name in self.started:
-            wait_for(lambda name=name: self.ready(name)["status"] == status, timeout_s, f"{name} to be {status}")
+        self.wait_each(lambda running: self.ready(running.name)["status"] == status, timeout_s, f"be {status}")
+
+    def wait_each(self, condition: Callable[[Running], object], timeout_s: float, what: str) -> None:
+        """Wait until `condition` holds for every process."""
+        for running in self.started.values():
+            wait_for(partial(condition, running), timeout_s, f"{running.name} to {what}")
+
+    def wait_said(self, text: str, timeout_s: float = 10.0, *, name: str | None = None) -> None:
+        """Wait until the named process, or every one, has logged `text`."""
+        for running in [self[name]] if name else self.started.values():
+            wait_for(partial(running.said, text), timeout_s, f"{running.name} to say {text!r}")
 
     def wait_runs(self, state: str, *, at_least: int = 1, timeout_s: float = 60.0) -> list[dict[str, Any]]:
         """Wait until the API lists that many runs in `state`, and none that is still open; return them."""
