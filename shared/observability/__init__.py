@@ -1,1 +1,1 @@
-"""Logs, their events, and metrics."""
+"""What a process tells of itself: named events, log lines, metrics."""
