@@ -1,0 +1,83 @@
+"""The accounts as the accounts file names them, with what the ledger knows of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from shared.core.errors import UnknownAccountError
+from shared.ledger.columns import DatabaseNow
+from shared.ledger.database import Database
+from shared.ledger.locks import Lock, lock
+from shared.ledger.tables import accounts
+from shared.ledger.texts import is_storable
+
+# Name, provider, paused.
+AccountFacts = tuple[str, str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAccount:
+    """An account. `removed` ones are no longer in the accounts file; their history stays, their runs wait."""
+
+    id: int
+    name: str
+    provider: str
+    paused: bool
+    removed: bool
+    data_version: int
+
+
+def sync_accounts(db: Database, configured: Sequence[AccountFacts]) -> None:
+    """Make the ledger's accounts those of the file: absent ones are marked removed, returning ones go on.
+
+    Writes only what differs. Names must be unique (ValueError).
+    """
+    if len({name for name, _, _ in configured}) != len(configured):
+        raise ValueError("two accounts of one name")
+    with db.write() as connection:
+        lock(connection, Lock.ACCOUNTS)
+        known = {account.name: account for account in _all(connection)}
+        names = {name for name, _, _ in configured}
+        _insert(connection, [facts for facts in configured if facts[0] not in known])
+        for name, provider, paused in configured:
+            was = known.get(name)
+            if was is not None and (was.provider, was.paused, was.removed) != (provider, paused, False):
+                _change(connection, was.id, provider=provider, paused=paused, removed=False)
+        for was in known.values():
+            if was.name not in names and not was.removed:
+                _change(connection, was.id, removed=True)
+
+
+def list_accounts(db: Database) -> list[LedgerAccount]:
+    """Every account there ever was, by name."""
+    with db.read() as connection:
+        return sorted(_all(connection), key=lambda account: account.name)
+
+
+def account_id(connection: Connection, name: str) -> int:
+    """The id of the account `name`, removed or not. Raises UnknownAccountError."""
+    query = select(accounts.c.id).where(accounts.c.name == name)
+    found: int | None = connection.execute(query).scalar_one_or_none() if is_storable(name) else None
+    if found is None:
+        raise UnknownAccountError(account=name)
+    return found
+
+
+def _all(connection: Connection) -> list[LedgerAccount]:
+    columns = accounts.c
+    query = select(columns.id, columns.name, columns.provider, columns.paused, columns.removed, columns.data_version)
+    return [LedgerAccount(*row) for row in connection.execute(query)]
+
+
+def _insert(connection: Connection, new: Sequence[AccountFacts]) -> None:
+    if not new:
+        return
+    connection.execute(
+        insert(accounts).values(removed=False, created_at=DatabaseNow()),
+        [{"name": name, "provider": provider, "paused": paused} for name, provider, paused in new],
+    )
+
+
+def _change(connection: Connection, account: int, **values: str | bool) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account).values(**values))

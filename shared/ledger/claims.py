@@ -1,0 +1,117 @@
+"""Claiming runs and holding them. Every change is a compare-and-set, so that any number may try."""
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, exc, exists, insert, or_, select, tuple_, update
+
+from shared.core.runs import RunReady, RunState
+from shared.ledger.columns import DatabaseNow
+from shared.ledger.database import Database
+from shared.ledger.endings import cancel_run, fail_attempt, hand_back, take_back
+from shared.ledger.lease import Claim, LeaseWatch, RunBeat
+from shared.ledger.rows import UNQUEUED, account_is_busy, attempt_is, by_urgency, ready_now, run_by_id, state_is
+from shared.ledger.tables import accounts, attempts, installation, runs
+
+__all__ = [
+    "Claim",
+    "LeaseWatch",
+    "RunBeat",
+    "cancel_run",
+    "claim",
+    "claim_next_due",
+    "fail_attempt",
+    "hand_back",
+    "renew",
+    "running_beats",
+    "take_back",
+]
+
+# How often a direct worker looks for another run when somebody else was quicker.
+DIRECT_TRIES: Final = 5
+
+
+def claim(db: Database, message: RunReady, *, holder: str, direct: bool = False) -> Claim | None:
+    """Begin the attempt that `message` tells of; None when the hint is stale, or of another ledger.
+
+    None, too, when the account has a running run or was removed: then the run goes back to pending, to be sent again
+    once the account is free. With `direct`, a run that is due but was never queued may be claimed as well.
+    """
+    ours = exists().where(installation.c.ledger_id == str(message.ledger_id))
+    hinted = and_(attempt_is(message.run_id, message.attempt), ours)
+    may_begin = state_is(RunState.QUEUED)
+    if direct:
+        may_begin = or_(may_begin, and_(state_is(RunState.PENDING), ready_now()))
+    removed = exists().where(accounts.c.id == runs.c.account_id, accounts.c.removed)
+    blocked = or_(account_is_busy(), removed)
+    with db.write() as connection:
+        if _begin(connection, and_(hinted, may_begin, ~blocked)):
+            return _claimed(connection, message.run_id, holder=holder, direct=direct)
+        connection.execute(update(runs).where(hinted, state_is(RunState.QUEUED), blocked).values(UNQUEUED))
+        return None
+
+
+def claim_next_due(db: Database, *, holder: str) -> Claim | None:
+    """Claim the most urgent due run, queued or not, without any hint: how workers go on without Redis."""
+    for _ in range(DIRECT_TRIES):
+        with db.read() as connection:
+            run_id = _most_urgent(connection)
+        if run_id is None:
+            return None
+        with db.write() as connection:
+            due = and_(runs.c.id == run_id, state_is(RunState.PENDING, RunState.QUEUED), ready_now())
+            if _begin(connection, due):
+                return _claimed(connection, run_id, holder=holder, direct=True)
+    return None
+
+
+def renew(db: Database, claims: Collection[Claim]) -> set[int]:
+    """Raise the beats of `claims`. Returns the ids of the runs that are still theirs; the others must be dropped."""
+    if not claims:
+        return set()
+    held = tuple_(runs.c.id, runs.c.attempt).in_([(claim.run.id, claim.run.attempt) for claim in claims])
+    with db.write() as connection:
+        ours = update(runs).where(held, state_is(RunState.RUNNING)).values(beat=runs.c.beat + 1).returning(runs.c.id)
+        return set(connection.scalars(ours))
+
+
+def running_beats(db: Database) -> list[RunBeat]:
+    """Every running run, for a LeaseWatch."""
+    with db.read() as connection:
+        query = select(runs.c.id, runs.c.attempt, runs.c.beat).where(state_is(RunState.RUNNING)).order_by(runs.c.id)
+        return [RunBeat(*row) for row in connection.execute(query)]
+
+
+def _most_urgent(connection: Connection) -> int | None:
+    urgency = select(runs.c.priority, runs.c.id).where(ready_now()).limit(1)
+    # One look for each state: pending runs have an index in this order, queued ones are few.
+    queued = urgency.where(state_is(RunState.QUEUED)).order_by(runs.c.priority, runs.c.id)
+    found = [tuple(row) for query in (by_urgency(urgency), queued) for row in connection.execute(query)]
+    return min(found)[1] if found else None
+
+
+def _begin(connection: Connection, condition: ColumnElement[bool]) -> bool:
+    """Make the run running; False when it does not meet `condition`, or another run of its account came first."""
+    statement = (
+        update(runs)
+        .where(condition)
+        .values(state=RunState.RUNNING.value, started_at=DatabaseNow(), next_send_at=None, beat=1)
+        .returning(runs.c.id)
+    )
+    try:
+        # Two runs of one account claimed in the same moment see each other only in the unique index.
+        with connection.begin_nested():
+            return connection.execute(statement).first() is not None
+    except exc.IntegrityError:
+        return False
+
+
+def _claimed(connection: Connection, run_id: int, *, holder: str, direct: bool) -> Claim:
+    connection.execute(update(runs).where(runs.c.id == run_id).values(holder=holder))
+    run = run_by_id(connection, run_id)
+    assert run is not None  # it was just updated
+    attempt = insert(attempts).values(
+        run_id=run_id, attempt=run.attempt, holder=holder, direct=direct, started_at=DatabaseNow()
+    )
+    fetch_seq = connection.execute(attempt.returning(attempts.c.id)).scalar_one()
+    return Claim(run, holder, fetch_seq)

@@ -1,0 +1,141 @@
+"""The database behind the ledger: SQLite or PostgreSQL, by its URL."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
+
+from shared.core.errors import DatabaseUnavailableError, SettingsError
+from shared.core.redact import redact_text, redact_url
+from shared.ledger import postgresql, sqlite
+from shared.ledger.failures import summary_of
+
+POOL_TIMEOUT_S: Final = 10
+# Connections beyond the pool's size, for moments when everything asks at once.
+POOL_OVERFLOW: Final = 5
+# Older connections are replaced, so that a failover behind a name is followed even when nothing broke.
+RECYCLE_S: Final = 1800
+PING_LIMIT_S: Final = 3.0
+# Somebody waits for what is read; a write may take as long as its statements may.
+READ_LIMIT_S: Final = 15.0
+
+
+class Database:
+    """Connections, pooled and made on demand. The constructor connects to nothing.
+
+    Raises SettingsError for a URL that can be no ledger. Not for use across a fork: build one in the child.
+    """
+
+    dialect: Literal["sqlite", "postgresql"]
+
+    def __init__(self, url: str, *, pool_size: int = 5, name: str = "holdfast") -> None:
+        parsed = _parse(url)
+        self.url_redacted = redact_url(url)
+        options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": POOL_OVERFLOW,
+            "pool_timeout": POOL_TIMEOUT_S,
+        }
+        if parsed.get_backend_name() == "sqlite":
+            self.dialect = "sqlite"
+            self._file: Path | None = Path(str(parsed.database))
+            self._engine = create_engine(parsed, **options)
+            sqlite.prepare(self._engine)
+        else:
+            self.dialect = "postgresql"
+            self._file = None
+            arguments = {**postgresql.CONNECT_ARGUMENTS, "application_name": name}
+            for given in parsed.query:
+                arguments.pop(given, None)
+            self._engine = create_engine(
+                parsed, **options, connect_args=arguments, pool_pre_ping=True, pool_recycle=RECYCLE_S
+            )
+            postgresql.prepare(self._engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises DatabaseUnavailableError when the database is away."""
+        with postgresql.within(READ_LIMIT_S), self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction, committed at the end of the block, rolled back when the block raises.
+
+        Raises DatabaseUnavailableError when the database is away; with `uncertain` set when it was lost during the
+        commit, so that nobody knows what became of it.
+        """
+        with self._transaction(writes=True) as connection:
+            yield connection
+
+    def ping(self) -> float:
+        """Seconds that an answer took, at most about 3 of them. Raises DatabaseUnavailableError otherwise."""
+        started_s = time.monotonic()
+        with postgresql.within(PING_LIMIT_S), self.read() as connection:
+            # Reads the file's header on SQLite, where SELECT 1 would touch nothing.
+            connection.execute(text("PRAGMA schema_version" if self.dialect == "sqlite" else "SELECT 1"))
+        return time.monotonic() - started_s
+
+    def dispose(self) -> None:
+        """Close every pooled connection. The database stays usable: new ones are made on demand."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        with _translated():
+            self._make_folder()
+            with self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection:
+                transaction = connection.begin()
+                try:
+                    yield connection
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+                with _translated(uncertain=writes):
+                    transaction.commit()
+
+    def _make_folder(self) -> None:
+        if self._file is None or self._file.parent.is_dir():
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailableError(
+                summary=f"cannot make the folder of the database: {error.strerror}"
+            ) from error
+
+
+@contextmanager
+def _translated(*, uncertain: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        summary = summary_of(error)
+        if summary is None:
+            raise
+        raise DatabaseUnavailableError(summary=redact_text(summary), uncertain=uncertain) from error
+
+
+def _roll_back(connection: Connection) -> None:
+    # A lost connection cannot be rolled back and need not be; the error that is under way tells of it.
+    try:
+        connection.rollback()
+    except exc.DBAPIError:
+        connection.invalidate()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        raise SettingsError(problems=["DATABASE_URL: cannot be read; as in postgresql://user@host:5432/name"]) from None
+    if parsed.drivername in {"postgres", "postgresql"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite":
+        raise SettingsError(problems=["DATABASE_URL: must begin with sqlite:/// or postgresql://"])
+    if parsed.database in {None, "", ":memory:"}:
+        raise SettingsError(problems=["DATABASE_URL: needs a file, as in sqlite:///var/holdfast.db"])
+    return parsed

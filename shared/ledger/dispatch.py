@@ -1,0 +1,161 @@
+"""Dispatch: handing out hints that runs are ready. It commits first and sends then; sending twice is harmless."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, true, update
+
+from shared.core.errors import SendRefusedError, SendUncertainError
+from shared.core.runs import RunReady, RunState
+from shared.ledger.clock import now
+from shared.ledger.columns import DatabaseNow
+from shared.ledger.database import Database
+from shared.ledger.locks import Lock, lock
+from shared.ledger.rows import UNQUEUED, by_urgency, ready_now, state_is
+from shared.ledger.tables import installation, runs
+
+RESEND_FIRST_S: Final = 60
+RESEND_LONGEST_S: Final = 3600
+
+
+class Sender(Protocol):
+    """Whatever carries hints to the workers."""
+
+    def send(self, messages: Sequence[RunReady]) -> None:
+        """Send `messages` in their order. Raises SendRefusedError or SendUncertainError with the count that went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """Ids of runs: certainly sent; certainly not, and put back; perhaps sent, and left queued. `problem` says why."""
+
+    sent: tuple[int, ...] = ()
+    put_back: tuple[int, ...] = ()
+    uncertain: tuple[int, ...] = ()
+    problem: str | None = None
+
+
+def dispatch_due(db: Database, sender: Sender, *, window: int, only: Collection[int] | None = None) -> Dispatched:
+    """Queue the runs that are due (of `only` these, when given) and send a hint for each.
+
+    Due is a pending run whose time has come, of an account that is neither paused nor removed and has no running run;
+    by priority, then age. At most `window` runs are queued at a time, in all. Any number may dispatch at once.
+    """
+    due = and_(ready_now(), _among(only))
+    with db.read() as connection:
+        # Most of the time there is nothing to do, and finding that out should block nobody.
+        if _free(connection, window) <= 0 or not _any(connection, by_urgency(select(runs.c.id)).where(due)):
+            return Dispatched()
+    with db.write() as connection:
+        lock(connection, Lock.DISPATCH)
+        messages = _queue(connection, due, _free(connection, window))
+    outcome = _send(sender, messages)
+    if outcome.put_back:
+        _put_back(db, outcome.put_back)
+    return outcome
+
+
+def resend_queued(db: Database, sender: Sender, *, everything: bool) -> int:
+    """Send queued runs again: those whose time has come (after 60, 120, 240 … s), or all, when Redis lost its memory.
+
+    Returns how many hints certainly went out. What could not be sent stays queued and waits for its next time.
+    """
+    due = and_(state_is(RunState.QUEUED), true() if everything else runs.c.next_send_at <= DatabaseNow())
+    with db.read() as connection:
+        if not _any(connection, select(runs.c.id).where(due)):
+            return 0
+    with db.write() as connection:
+        lock(connection, Lock.DISPATCH)
+        messages = _queue_again(connection, due, afresh=everything)
+    return len(_send(sender, messages).sent)
+
+
+def resend_delay_s(sends: int) -> int:
+    """Seconds from send number `sends` (1 is the first) to the next."""
+    return min(RESEND_FIRST_S << min(sends - 1, 16), RESEND_LONGEST_S)
+
+
+def _among(only: Collection[int] | None) -> ColumnElement[bool]:
+    if only is None:
+        return true()
+    # Written into the statement: a request for every account may name more runs than a statement has parameters.
+    return runs.c.id.in_(bindparam("only", list(only), expanding=True, literal_execute=True))
+
+
+def _free(connection: Connection, window: int) -> int:
+    queued: int = connection.execute(
+        select(func.count()).select_from(runs).where(state_is(RunState.QUEUED))
+    ).scalar_one()
+    return window - queued
+
+
+def _any(connection: Connection, query: Select[Any]) -> bool:
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _queue(connection: Connection, due: ColumnElement[bool], free: int) -> list[RunReady]:
+    if free <= 0:
+        return []
+    # A row that is locked is being claimed or cancelled; what is left of it, the next round finds.
+    picked = by_urgency(select(runs.c.id)).where(due).limit(free).with_for_update(skip_locked=True, of=runs)
+    found = connection.execute(
+        update(runs)
+        .where(runs.c.id.in_(picked))
+        .values(
+            state=RunState.QUEUED.value,
+            queued_at=DatabaseNow(),
+            sends=1,
+            next_send_at=now(connection) + timedelta(seconds=resend_delay_s(1)),
+        )
+        .returning(runs.c.priority, runs.c.id, runs.c.attempt)
+    )
+    ledger = _ledger(connection)
+    return [RunReady(ledger, run_id, attempt) for _, run_id, attempt in sorted(tuple(row) for row in found)]
+
+
+def _queue_again(connection: Connection, due: ColumnElement[bool], *, afresh: bool) -> list[RunReady]:
+    query = (
+        select(runs.c.id, runs.c.attempt, runs.c.sends)
+        .where(due)
+        .order_by(runs.c.priority, runs.c.id)
+        .with_for_update(skip_locked=True)
+    )
+    found = connection.execute(query).all()
+    at = now(connection)
+    again = []
+    for run_id, _, sends in found:
+        number = 1 if afresh else sends + 1
+        next_at = at + timedelta(seconds=resend_delay_s(number))
+        again.append({"run_id": run_id, "number": number, "next_at": next_at})
+    if again:
+        statement = update(runs).where(runs.c.id == bindparam("run_id"))
+        connection.execute(statement.values(sends=bindparam("number"), next_send_at=bindparam("next_at")), again)
+    ledger = _ledger(connection)
+    return [RunReady(ledger, run_id, attempt) for run_id, attempt, _ in found]
+
+
+def _ledger(connection: Connection) -> UUID:
+    return UUID(connection.execute(select(installation.c.ledger_id)).scalar_one())
+
+
+def _send(sender: Sender, messages: Sequence[RunReady]) -> Dispatched:
+    ids = tuple(message.run_id for message in messages)
+    if not ids:
+        return Dispatched()
+    try:
+        sender.send(messages)
+    except SendRefusedError as error:
+        return Dispatched(sent=ids[: error.sent], put_back=ids[error.sent :], problem=error.summary)
+    except SendUncertainError as error:
+        tried = error.sent + 1
+        return Dispatched(ids[: error.sent], ids[tried:], ids[error.sent : tried], problem=error.summary)
+    return Dispatched(sent=ids)
+
+
+def _put_back(db: Database, run_ids: Collection[int]) -> None:
+    """Undo the queueing of runs whose hints were not sent: nobody else can have touched them but to end them."""
+    with db.write() as connection:
+        connection.execute(update(runs).where(state_is(RunState.QUEUED), _among(run_ids)).values(UNQUEUED))

@@ -1,0 +1,72 @@
+"""Exact money: what the ledger can keep, and how it writes and adds it. Nothing here ever rounds."""
+
+from collections.abc import Iterable
+from decimal import Context, Decimal, Inexact
+from typing import Final
+
+DIGITS_BEFORE_POINT: Final = 20
+DIGITS_AFTER_POINT: Final = 18
+
+# Wide enough for the sum of any number of storable amounts; should it ever not be, it raises rather than rounds.
+_EXACT: Final = Context(prec=200, traps=[Inexact])
+_ZERO: Final = Decimal(0)
+
+
+def exact_text(amount: Decimal) -> str:
+    """`amount` in plain decimal notation without trailing zeros.
+
+    Raises ValueError for what is no number, and for more digits than are kept before or after the point.
+    """
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is not an amount")
+    if not amount:
+        return "0"
+    if amount.adjusted() >= DIGITS_BEFORE_POINT:
+        raise ValueError(f"{amount:.3E} has more than {DIGITS_BEFORE_POINT} digits before the point")
+    sign, digits, exponent = amount.as_tuple()
+    if isinstance(exponent, int) and exponent < -DIGITS_AFTER_POINT:
+        amount = Decimal((sign, *_without_trailing_zeros(digits, exponent)))
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _without_trailing_zeros(digits: tuple[int, ...], exponent: int) -> tuple[tuple[int, ...], int]:
+    kept = len(digits)
+    while digits[kept - 1] == 0:
+        kept -= 1
+    exponent += len(digits) - kept
+    if exponent < -DIGITS_AFTER_POINT:
+        raise ValueError(f"an amount with {-exponent} digits after the point; at most {DIGITS_AFTER_POINT} are kept")
+    return digits[:kept], exponent
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum, without trailing zeros."""
+    result = _ZERO
+    for amount in amounts:
+        result = _EXACT.add(result, amount)
+    return plain(result)
+
+
+def plain(amount: Decimal) -> Decimal:
+    """`amount` without trailing zeros and without an exponent, whatever its size."""
+    if not amount:
+        return _ZERO
+    text = format(amount, "f")
+    return Decimal(text.rstrip("0").rstrip(".")) if "." in text else Decimal(text)
+
+
+class ExactSumAggregate:
+    """The aggregate `exact_sum` of SQLite: decimal text in, decimal text out."""
+
+    def __init__(self) -> None:
+        self._sum = _ZERO
+
+    def step(self, text: str | None, /) -> None:
+        """Add one row."""
+        if text is not None:
+            self._sum = _EXACT.add(self._sum, Decimal(text))
+
+    def finalize(self) -> str:
+        """The sum."""
+        return format(plain(self._sum), "f")

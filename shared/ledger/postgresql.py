@@ -1,0 +1,97 @@
+"""Connections to PostgreSQL that cannot hang: every wait for the server has a limit."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import psycopg
+from psycopg.abc import RV, PQGen
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Engine, event
+
+CONNECT_TIMEOUT_S: Final = 5
+# The server gives up a statement first, so that a slow one is told apart from a server that is gone.
+STATEMENT_TIMEOUT_S: Final = 30
+ANSWER_LIMIT_S: Final = 35.0
+# A frozen process must not hold an account's lock for ever.
+IDLE_IN_TRANSACTION_S: Final = 60
+POLL_S: Final = 0.1
+
+CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    # A peer that vanished without a word is noticed within 10 s while sending, 45 s while idle.
+    "tcp_user_timeout": 10_000,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+# Until when, by this host's monotonic clock, the work under way may wait for the server.
+_deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
+
+
+@contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """The block waits for the server for at most `limit_s` in all; a block around this one has the say.
+
+    Without it every single answer is waited for, up to ANSWER_LIMIT_S.
+    """
+    if _deadline_s.get() is not None:
+        yield
+        return
+    token = _deadline_s.set(time.monotonic() + limit_s)
+    try:
+        yield
+    finally:
+        _deadline_s.reset(token)
+
+
+def _limit_s() -> float:
+    deadline_s = _deadline_s.get()
+    return ANSWER_LIMIT_S if deadline_s is None else max(deadline_s - time.monotonic(), 0)
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """Gives up, and closes itself, when the server does not answer in time.
+
+    A stopped server's kernel acknowledges every packet, so nothing in TCP would ever end the wait.
+    """
+
+    def wait(self, gen: PQGen[RV], interval: float = POLL_S, timeout: float | None = None) -> RV:
+        """As psycopg's, with a limit. Raises psycopg.OperationalError at the limit."""
+        limit_s = _limit_s() if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit_s)
+        except psycopg.OperationalError as error:
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            # The answer may still come, to a question nobody asks any more: the connection is of no use.
+            self.close()
+            raise psycopg.OperationalError(f"no answer from the database within {limit_s:.1f} s") from error
+
+
+def prepare(engine: Engine) -> None:
+    """Have `engine` open bounded connections with the ledger's session settings."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
+        limit_s = _limit_s()
+        if limit_s <= 0:
+            raise psycopg.OperationalError("no time left to connect to the database")
+        timeout_s = min(int(options["connect_timeout"]), math.ceil(limit_s))
+        return BoundedConnection.connect(*arguments, **{**options, "connect_timeout": timeout_s})
+
+    @event.listens_for(engine, "connect")
+    def set_session(connection: BoundedConnection, _record: Any) -> None:
+        # Not as start-up options: connection poolers refuse those they do not know.
+        connection.autocommit = True
+        connection.execute(
+            "SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', %s, false),"
+            " set_config('idle_in_transaction_session_timeout', %s, false)",
+            (f"{STATEMENT_TIMEOUT_S}s", f"{IDLE_IN_TRANSACTION_S}s"),
+        )
+        connection.autocommit = False
