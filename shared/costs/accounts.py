@@ -1,0 +1,84 @@
+"""The accounts whose costs are collected, as accounts.toml describes them: one checked, frozen value each."""
+
+import re
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.costs.focus.files import SUFFIXES
+
+NAME_CHARS: Final = 100
+
+
+def _name(value: str) -> str:
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("must be printable and neither begin nor end with a space")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError("must be a URL such as https://management.azure.com")
+    if parts.username or parts.password:
+        raise ValueError("must not hold credentials")
+    return value
+
+
+def _focus_path(value: str) -> str:
+    if re.match(r"^[A-Za-z][A-Za-z0-9+.\-]+://", value):
+        raise ValueError("must be a file or glob on this machine, not a URL; bring the exports here first")
+    if not value.lower().endswith(SUFFIXES) and not re.search(r"[*?\[]", value):
+        raise ValueError(f"must be a file ending in {', '.join(SUFFIXES)}, or a glob such as var/exports/*.csv")
+    if "\0" in value:
+        raise ValueError("must not hold the character NUL")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS), AfterValidator(_name)]
+# Secrets are given by the name of the variable that holds them, never by value.
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+class _Account(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    name: Name
+    paused: bool = False
+
+
+class FocusAccount(_Account):
+    """FOCUS exports on this machine."""
+
+    provider: Literal["focus"]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_focus_path)]
+
+
+class AwsAccount(_Account):
+    """An AWS payer or member account, read through Cost Explorer."""
+
+    provider: Literal["aws"]
+    account_id: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$")] | None = None
+    external_id_env: VariableName | None = None
+    endpoint: Endpoint | None = None
+
+
+class AzureAccount(_Account):
+    """An Azure scope: a subscription, resource group, management group or billing account."""
+
+    provider: Literal["azure"]
+    scope: Annotated[str, Field(pattern=r"^/.+[^/]$")]
+    token_env: VariableName | None = None
+    endpoint: Endpoint = "https://management.azure.com"
+
+
+AccountConfig = FocusAccount | AwsAccount | AzureAccount
+
+ACCOUNT_TYPES: Final[dict[str, type[FocusAccount | AwsAccount | AzureAccount]]] = {
+    "focus": FocusAccount,
+    "aws": AwsAccount,
+    "azure": AzureAccount,
+}

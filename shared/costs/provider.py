@@ -1,0 +1,50 @@
+"""What a provider is, and which one serves an account."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, NoReturn, Protocol
+
+from shared.core.costs import FetchedCosts
+from shared.core.days import DayRange
+from shared.core.errors import ProviderError
+from shared.costs.accounts import AccountConfig, FocusAccount
+from shared.costs.focus import FocusProvider
+
+
+class CostProvider(Protocol):
+    """Fetches one account's costs. May be called for any range, again and again; keeps nothing in between."""
+
+    def fetch(self, days: DayRange) -> FetchedCosts:
+        """All costs of `days`, one row for each group. Raises ProviderError."""
+        ...
+
+
+class NotInThisRelease:
+    """Stands in for a provider that accounts may already name: every fetch says what to do instead."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def fetch(self, days: DayRange) -> NoReturn:  # noqa: ARG002 - the protocol's signature
+        """Raise a permanent ProviderError."""
+        raise ProviderError(
+            code="PROVIDER_NOT_AVAILABLE",
+            summary=f"This release does not collect from provider '{self._provider}' itself",
+            hint='Export its costs as FOCUS files and use provider "focus", or set paused = true for the account',
+            permanent=True,
+        )
+
+
+def _focus(account: AccountConfig) -> CostProvider:
+    if not isinstance(account, FocusAccount):
+        raise TypeError(f"account '{account.name}' is no focus account")
+    return FocusProvider(account.path)
+
+
+PROVIDERS: Final[Mapping[str, Callable[[AccountConfig], CostProvider]]] = MappingProxyType({"focus": _focus})
+
+
+def provider_for(account: AccountConfig) -> CostProvider:
+    """The provider that fetches `account`. Does no I/O; what is wrong shows at the fetch, as ProviderError."""
+    make = PROVIDERS.get(account.provider)
+    return make(account) if make else NotInThisRelease(account.provider)
