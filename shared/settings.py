@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.core.crontab import Crontab
 from shared.core.errors import SettingsError
 
 Process = Literal["status_api", "scheduler", "worker"]
@@ -113,7 +114,13 @@ class Settings(BaseSettings):
         if parts.scheme == "unix" and not parts.path:
             raise ValueError("needs the socket's path, as in unix:///run/redis.sock")
         if parts.scheme != "unix":
-            _ = parts.port  # raises ValueError when it is not a port
+            try:
+                _ = parts.port
+            except ValueError:
+                # Python's own message repeats what stands there: with a raw slash in it, half of a password.
+                raise ValueError(
+                    "host and port cannot be read; special characters in a password must be percent-encoded"
+                ) from None
             path = parts.path.strip("/")
             if path and not path.isdecimal():
                 raise ValueError("the part after the host must be a database number, as in redis://host:6379/0")
@@ -136,10 +143,8 @@ class Settings(BaseSettings):
     @field_validator("cost_schedule")
     @classmethod
     def _schedule(cls, value: str) -> str:
-        from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - heavy, and only this check needs it
-
         try:
-            CronTrigger.from_crontab(value, timezone=ZoneInfo("UTC"))
+            Crontab.parse(value)
         except ValueError as error:
             raise ValueError(f"must be a crontab line of five fields, such as '0 2 * * *' ({error})") from None
         return value

@@ -1,0 +1,1 @@
+"""Where a process is put together: the only place that knows every part and reads the settings."""

@@ -1,0 +1,42 @@
+"""The line that says a process serves, and what of its surroundings is there."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from loguru import logger
+
+from shared.core.health import CheckResult, CheckStatus
+from shared.observability import events
+
+# How long the line waits for the first word of Redis and of the database.
+SETTLE_S: Final = 3.0
+SETTLE_LOOK_S: Final = 0.05
+
+
+def announce(
+    checks: Callable[[], Mapping[str, CheckResult]], *, settled: Callable[[], bool], stopped: threading.Event
+) -> None:
+    """Log it once `settled()`, after 3 s at the latest, on a thread of its own; never after `stopped`."""
+
+    def wait_and_log() -> None:
+        until_s = time.monotonic() + SETTLE_S
+        while not settled() and time.monotonic() < until_s and not stopped.is_set():
+            stopped.wait(SETTLE_LOOK_S)
+        if not stopped.is_set():
+            log_started(checks())
+
+    threading.Thread(target=wait_and_log, name="announce", daemon=True).start()
+
+
+def log_started(checks: Mapping[str, CheckResult]) -> None:
+    """Say that the process serves, and what of its surroundings is there."""
+    available = [name for name, check in checks.items() if check.status is CheckStatus.UP]
+    missing = {CheckStatus.DOWN, CheckStatus.DEGRADED}
+    unavailable = [name for name, check in checks.items() if check.status in missing]
+    bound = logger.bind(event=events.PROCESS_STARTED, available=available, unavailable=unavailable)
+    if unavailable:
+        bound.warning("Server started - some features may be degraded")
+    else:
+        bound.info("Server started")

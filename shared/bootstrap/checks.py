@@ -1,0 +1,68 @@
+"""The check of the database, run in the background: the ping, the schema's state, one line per change."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from loguru import logger
+
+from shared.core.errors import DatabaseUnavailableError
+from shared.core.health import CheckResult, CheckStatus
+from shared.ledger.database import Database
+from shared.ledger.migrate import Migrator, MigratorState
+from shared.observability import events
+from shared.observability.metrics import DATABASE_UP
+
+NOT_READY: Final = "The schema is being brought up to date"
+CHECK_INTERVAL_S: Final = 2.0
+CHECK_DEADLINE_S: Final = 5.0
+
+
+class DatabaseCheck:
+    """Called by the check runner only: one call at a time."""
+
+    def __init__(self, db: Database, migrator: Migrator, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._migrator = migrator
+        self._clock = clock
+        self._was_up = False
+        self._lost_at_s: float | None = None
+        self.away = False
+        # The ping has failed or the schema is ready: nothing about it is still to come.
+        self.settled = False
+
+    def __call__(self) -> CheckResult:
+        """Ask the database. Tells by `away` whether it is."""
+        try:
+            response_ms = self._db.ping() * 1000
+        except DatabaseUnavailableError as error:
+            self._note_away(error.summary)
+            return CheckResult(CheckStatus.DOWN, message=error.summary)
+        self._note_back()
+        if self._migrator.state is not MigratorState.READY:
+            DATABASE_UP.set(0)
+            self.settled = self._migrator.message is not None
+            return CheckResult(CheckStatus.DOWN, response_ms, self._migrator.message or NOT_READY)
+        self._was_up = self.settled = True
+        DATABASE_UP.set(1)
+        return CheckResult(CheckStatus.UP, response_ms)
+
+    def _note_away(self, summary: str) -> None:
+        DATABASE_UP.set(0)
+        self.away = self.settled = True
+        if self._lost_at_s is not None:
+            return
+        self._lost_at_s = self._clock()
+        # Before it was up for the first time, the migration tells that it waits.
+        if self._was_up:
+            bound = logger.bind(event=events.DATABASE_LOST, cause=summary, database=self._db.url_redacted)
+            bound.warning("Database: Lost; the process goes on and waits for it")
+
+    def _note_back(self) -> None:
+        self.away = False
+        if self._lost_at_s is None:
+            return
+        away_s = round(self._clock() - self._lost_at_s, 1)
+        self._lost_at_s = None
+        if self._was_up:
+            logger.bind(event=events.DATABASE_BACK, away_s=away_s).info("Database: Back")
