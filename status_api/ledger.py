@@ -1,0 +1,76 @@
+"""The ledger's functions bound to one database, refused while its schema is not the one they know."""
+
+from functools import cached_property
+
+from shared.core.days import DayRange
+from shared.core.errors import DatabaseUnavailableError
+from shared.core.runs import Run
+from shared.ledger import queries
+from shared.ledger.database import Database
+from shared.ledger.endings import cancel_run
+from shared.ledger.meta import ledger_id
+from shared.ledger.migrate import Migrator, MigratorState
+from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
+from shared.ledger.requests import request_runs
+from status_api.params import RunFilter, RunsAsked
+
+
+class DatabaseLedger:
+    """The ledger in `db`. Before the migrator is done every call raises DatabaseUnavailableError."""
+
+    def __init__(self, db: Database, migrator: Migrator) -> None:
+        self._db = db
+        self._migrator = migrator
+
+    def identity(self) -> str:
+        """The ledger's id; read once, since it never changes."""
+        _ = self._ready
+        return self._identity
+
+    def run(self, run_id: int) -> Run:
+        """One run."""
+        return queries.get_run(self._ready, run_id)
+
+    def runs(self, wanted: RunFilter) -> RunPage:
+        """A page of runs, newest first."""
+        return queries.find_runs(
+            self._ready,
+            state=wanted.state,
+            account=wanted.account,
+            kind=wanted.kind,
+            limit=wanted.limit,
+            cursor=wanted.cursor,
+        )
+
+    def request_runs(self, asked: RunsAsked) -> list[Run]:
+        """Record manual runs."""
+        return request_runs(self._ready, accounts=asked.accounts, days=asked.days, key=asked.key, request=asked.wording)
+
+    def cancel(self, run_id: int) -> Run:
+        """Cancel a run."""
+        return cancel_run(self._ready, run_id)
+
+    def coverage(self, days: DayRange, account: str | None) -> list[AccountCoverage]:
+        """What is known of each account-day."""
+        return queries.coverage(self._ready, days=days, account=account)
+
+    def costs(self, query: CostQuery) -> CostReport:
+        """Sums by group."""
+        return queries.costs(self._ready, query)
+
+    def data_version(self, account: str | None) -> int:
+        """A number that rises with every store."""
+        return queries.data_version(self._ready, account)
+
+    @property
+    def _ready(self) -> Database:
+        state = self._migrator.state
+        if state is MigratorState.READY:
+            return self._db
+        if state is MigratorState.TOO_NEW:
+            raise DatabaseUnavailableError(summary=self._migrator.message or "The schema is newer than this release")
+        raise DatabaseUnavailableError(summary="The schema is not migrated yet")
+
+    @cached_property
+    def _identity(self) -> str:
+        return str(ledger_id(self._db))

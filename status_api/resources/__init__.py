@@ -1,0 +1,1 @@
+"""One file per concept of the API: decode, call, encode."""
