@@ -1,0 +1,174 @@
+"""The `holdfast` command: its options, and how it ends: 0 done, 1 failed, 2 wrong usage or configuration."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import redis
+import typer
+from loguru import logger
+from rich.markup import escape
+
+from holdfast_cli import collect as collecting
+from holdfast_cli import failures
+from holdfast_cli import ledger as ledger_commands
+from holdfast_cli import runs as running
+from holdfast_cli.arguments import days, names, one_of
+from holdfast_cli.costs import CostView, show_costs
+from holdfast_cli.coverage import show_coverage
+from holdfast_cli.output import stderr
+from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
+from shared.bootstrap.command import open_ledger
+from shared.core.costs import Metric
+from shared.core.errors import HoldfastError
+from shared.core.runs import RunKind, RunState
+from shared.core.version import VERSION
+from shared.ledger.cost_queries import GROUPS
+from shared.settings import load_settings
+
+COST_DAYS: Final = 30
+
+app = typer.Typer(
+    name="holdfast",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger_app, name="ledger", help="Look after the ledger itself.")
+
+Start = Annotated[str | None, typer.Option("--start", metavar="DAY", help="First day, YYYY-MM-DD (UTC).")]
+End = Annotated[str | None, typer.Option("--end", metavar="DAY", help="Last day, inclusive.")]
+Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="This account alone.")]
+Accounts = Annotated[list[str] | None, typer.Option("--account", metavar="NAME", help="May be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, shaped like the API's answer.")]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of a typer callback
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    """Daily cloud costs: collect them, see what is there and what is missing."""
+
+
+@app.command()
+def collect(
+    *,
+    account: Accounts = None,
+    start: Start = None,
+    end: End = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until the runs have ended.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for costs to be collected now: of all accounts, for the usual window, unless told otherwise."""
+    with open_ledger() as ledger:
+        asked = days(start, end, now=datetime.now(UTC), default_days=ledger.settings.cost_window_days)
+        collecting.collect(ledger, accounts=account, days=asked, wait=wait, as_json=as_json)
+
+
+@app.command()
+def runs(
+    *,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help=f"One of {', '.join(RunState)}.")] = None,
+    account: Account = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help=f"One of {', '.join(RunKind)}.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, metavar="COUNT", help="How many.")] = 20,
+    cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    wanted = running.Filter(
+        state=RunState(one_of(state, option="--state", known=list(RunState))) if state is not None else None,
+        kind=RunKind(one_of(kind, option="--kind", known=list(RunKind))) if kind is not None else None,
+        account=account,
+        limit=limit,
+        cursor=cursor,
+    )
+    with open_ledger() as ledger:
+        running.show_runs(ledger, wanted, as_json=as_json)
+
+
+@app.command()
+def coverage(*, start: Start = None, end: End = None, account: Account = None, as_json: Json = False) -> None:
+    """Show which days of which accounts are there: of the look-back window, unless told otherwise."""
+    with open_ledger() as ledger:
+        asked = days(start, end, now=datetime.now(UTC), default_days=ledger.settings.cost_lookback_days)
+        show_coverage(ledger, days=asked, account=account, as_json=as_json)
+
+
+@app.command()
+def costs(
+    *,
+    start: Start = None,
+    end: End = None,
+    account: Account = None,
+    group_by: Annotated[str, typer.Option(metavar="NAMES", help=f"Some of {','.join(GROUPS)}.")] = "day",
+    metric: Annotated[str, typer.Option(metavar="METRIC", help=f"One of {', '.join(Metric)}.")] = Metric.BILLED.value,
+    as_json: Json = False,
+) -> None:
+    """Show costs with a bar each, by day unless told otherwise. Currencies are never added together."""
+    view = CostView(
+        group_by=names(group_by, option="--group-by", known=GROUPS),
+        metric=Metric(one_of(metric, option="--metric", known=list(Metric))),
+        account=account,
+    )
+    asked = days(start, end, now=datetime.now(UTC), default_days=COST_DAYS)
+    with open_ledger() as ledger:
+        show_costs(ledger, days=asked, view=view, as_json=as_json)
+
+
+@app.command()
+def samples(
+    *,
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the exports go.")] = DEV_FOLDER,
+    day_count: Annotated[int, typer.Option("--days", min=1, max=366, metavar="COUNT", help="How many.")] = DEV_DAYS,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="The same seed makes the same costs.")] = DEFAULT_SEED,
+    as_json: Json = False,
+) -> None:
+    """Write invented FOCUS exports to try things with, and an accounts file that reads them if there is none."""
+    accounts_file = load_settings().accounts_file
+    make_samples(folder, accounts_file=accounts_file, day_count=day_count, seed=seed, as_json=as_json)
+
+
+@ledger_app.command()
+def adopt(*, as_json: Json = False) -> None:
+    """Take over a Redis that carries another ledger's mark, after this ledger's database was restored or replaced."""
+    with open_ledger() as ledger:
+        ledger_commands.adopt(ledger, as_json=as_json)
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code. Errors are told on standard error, one line each."""
+    logger.disable("shared")  # what a command has to say it says itself, in the words of its user
+    try:
+        outcome = typer.main.get_command(app).main(list(arguments), prog_name="holdfast", standalone_mode=False)
+    except typer.TyperException as error:
+        _complain(f"{error.format_message()} (holdfast --help tells what there is)")
+        return failures.USAGE
+    except (HoldfastError, redis.RedisError) as error:
+        for line in failures.lines(error):
+            _complain(line)
+        return failures.exit_code(error)
+    finally:
+        logger.enable("shared")
+    return outcome if isinstance(outcome, int) else 0
+
+
+def run() -> None:
+    """Entry point."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def _complain(line: str) -> None:
+    stderr().print(f"[red]holdfast:[/red] {escape(line)}")
