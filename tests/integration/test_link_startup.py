@@ -1,0 +1,197 @@
+import time
+
+import pytest
+
+from shared.core.errors import RedisUnavailableError
+from shared.redis_link import LinkConfig, RedisLink, StateChange
+from tests.support.links import Port, captured, connected, error_code, keeps_silent, linked, took_s
+from tests.support.need import skip_or_fail
+from tests.support.redis_server import RedisServer, find_binary, free_port
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+FAST = {"first_delay_s": 0.05, "max_delay_s": 0.2}
+
+
+@pytest.fixture
+def server():
+    if find_binary() is None:
+        skip_or_fail("no redis-server")
+    with RedisServer() as running:
+        yield running
+
+
+def test_a_server_that_is_there_is_connected_to_at_once_and_its_facts_are_known(server):
+    with captured() as lines, connected(server.url) as link:
+        health = link.health()
+        assert (health.status, health.is_open) == ("connected", True)
+        assert health.details.server_version
+        assert health.details.server_role == "master"
+        assert health.details.server_run_id == server.admin().info("server")["run_id"]
+        assert health.details.url == server.url
+        assert link.retry_in_s() is None
+        wait_for(lambda: link.health().details.response_ms, what="a beat was answered")
+    assert lines.texts[:3] == [
+        "Redis: Initializing client",
+        "Redis: Connection initiated",
+        "Redis: Ready to accept commands",
+    ]
+    assert lines.texts[3].startswith("Redis: Connected successfully (retryCount: 0, totalAttemptTime: ")
+    assert lines.texts[4:] == ["Redis: Connection closed"]
+
+
+def test_starting_returns_within_50_ms_whether_or_not_redis_is_there():
+    link = RedisLink(LinkConfig(url=f"redis://127.0.0.1:{free_port()}/0"))
+    began_s = time.monotonic()
+    link.start()
+    assert time.monotonic() - began_s < 0.05
+    link.close()
+
+
+def test_while_nothing_listens_commands_fail_at_once_and_say_when_to_try_again():
+    with linked(f"redis://127.0.0.1:{free_port()}/0") as link:
+        wait_for(lambda: link.health().details.retry_count == 1, what="the first attempt failed")
+        with pytest.raises(RedisUnavailableError) as caught:
+            link.client.get("x")
+        assert (caught.value.code, caught.value.sent) == ("CONNECTION_REFUSED", False)
+        assert 0 < (caught.value.retry_in_s or 0) <= 1
+        assert link.get_safe() is None
+        with pytest.raises(RedisUnavailableError):
+            link.get()
+        health = link.health()
+        assert (health.status, health.details.attempt) == ("connecting", 2)
+        assert health.details.error is not None
+        assert health.details.error.hint
+
+
+def test_the_start_up_waits_are_logged_as_1000_2000_4000_ms(server):
+    server.kill()
+    with captured() as lines, linked(server.url) as link:
+        wait_for(lambda: link.health().details.retry_count == 3, timeout_s=8, what="three attempts failed")
+        server.start()
+        assert link.wait_connected(2)
+    assert lines.saying("Connection attempt") == [
+        "Redis: Connection attempt 1/20 failed, retrying in 1000ms",
+        "Redis: Connection attempt 2/20 failed, retrying in 2000ms",
+        "Redis: Connection attempt 3/20 failed, retrying in 4000ms",
+    ]
+    assert lines.saying("(retryCount: 3,")
+
+
+def test_a_server_that_comes_late_is_connected_within_half_a_second_of_answering(server):
+    server.kill()
+    with linked(server.url) as link:
+        wait_for(lambda: link.health().details.retry_count == 3, timeout_s=8, what="the waits have grown to 4 s")
+        server.start()
+        assert took_s(link.is_available, 2, "connected") < 0.5
+
+
+def test_when_the_budget_is_spent_the_link_fails_and_goes_on_trying(server):
+    server.kill()
+    with captured() as lines, linked(server.url, startup_attempts=4, **FAST) as link:
+        wait_for(lambda: link.health().status == "failed", what="failed")
+        wait_for(lambda: link.health().details.retry_count >= 8, what="attempts go on")
+        assert link.retry_in_s() is not None
+        server.start()
+        assert link.wait_connected(2)
+    assert lines.texts[2:6] == [
+        "Redis: Connection attempt 1/4 failed, retrying in 50ms",
+        "Redis: Connection attempt 2/4 failed, retrying in 100ms",
+        "Redis: Connection attempt 3/4 failed, retrying in 200ms",
+        "Redis: Max startup retries reached, continuing without Redis",
+    ]
+    assert lines.texts[6] == "Redis: Ready to accept commands"
+
+
+def test_without_wake_ups_only_the_scheduled_attempts_look(server):
+    server.kill()
+    with linked(server.url, wake_interval_s=0, first_delay_s=1.5) as link:
+        wait_for(lambda: link.health().details.retry_count == 1, what="the first attempt failed")
+        server.start()
+        assert took_s(link.is_available, 3, "connected") > 1.0
+
+
+def test_an_unknown_name_is_told_and_does_not_stop_the_supervisor():
+    with linked("redis://no-such-host.invalid:6379/0", **FAST) as link:
+        wait_for(lambda: link.health().details.retry_count >= 2, timeout_s=15, what="attempts failed")
+        assert error_code(link) in {"UNKNOWN_HOST", "NAME_TIMEOUT"}
+        assert link.supervisor_alive(2)
+
+
+def test_a_unix_socket_that_is_missing_is_told_and_found_when_it_comes(server, tmp_path):
+    server.kill()
+    path = tmp_path / "redis.sock"
+    server.args = ("--unixsocket", str(path))
+    with linked(f"unix://{path}?db=1") as link:
+        wait_for(lambda: link.health().details.retry_count == 1, what="the first attempt failed")
+        assert error_code(link) == "SOCKET_MISSING"
+        server.start()
+        assert took_s(link.is_available, 2, "connected") < 0.5
+        link.set_value("k", "v")
+        assert link.get_value("k") == "v"
+
+
+def test_starting_twice_and_closing_twice_is_the_same_as_once(server):
+    link = RedisLink(LinkConfig(url=server.url))
+    link.close()
+    link.start()
+    link.start()
+    assert link.wait_connected(5)
+    assert len([client for client in server.admin().client_list() if client["name"].endswith("-beat")]) == 1
+    link.close()
+    link.close()
+    assert link.health().status == "disconnected"
+    assert not link.is_available()
+    wait_for(lambda: len(server.admin().client_list()) == 1, what="no connection is left")
+
+
+def test_a_closed_link_can_be_started_again(server):
+    with connected(server.url) as link:
+        client = link.get()
+        link.close()
+        with pytest.raises(RedisUnavailableError) as caught:
+            client.ping()
+        assert caught.value.code == "CLOSED"
+        link.start()
+        assert link.wait_connected(5)
+        assert client.ping()
+
+
+def test_closing_in_the_middle_of_an_attempt_is_quick():
+    with Port(keeps_silent) as port, linked(port.url, connect_timeout_s=30) as link:
+        wait_for(lambda: port.accepted == 1, what="the attempt is under way")
+        began_s = time.monotonic()
+        link.close()
+        assert time.monotonic() - began_s < 0.5
+        assert link.health().status == "disconnected"
+
+
+def test_waiting_for_a_connection_ends_early_when_the_link_is_closed():
+    with linked(f"redis://127.0.0.1:{free_port()}/0") as link:
+        link.on_change(lambda change: link.close() if change.current == "connecting" else None)
+        link.close()
+        began_s = time.monotonic()
+        assert not link.wait_connected(30)
+        assert time.monotonic() - began_s < 1
+
+
+def test_changes_are_told_in_order(server):
+    seen: list[StateChange] = []
+    with linked(server.url) as link:
+        link.on_change(seen.append)
+        link.on_change(seen.append)  # once is enough
+        assert link.wait_connected(5)
+        server.kill()
+        wait_for(lambda: not link.is_available(), what="lost")
+        server.start()
+        assert link.wait_connected(5)
+    wait_for(lambda: seen[-1:] and seen[-1].current == "disconnected", what="the last change was told")
+    steps = [(str(change.previous), str(change.current)) for change in seen if change.reason_code != "STARTED"]
+    assert steps[-4:] == [
+        ("connecting", "connected"),
+        ("connected", "connecting"),
+        ("connecting", "connected"),
+        ("connected", "disconnected"),
+    ]
+    assert all(change.at.tzinfo is not None for change in seen)

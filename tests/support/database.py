@@ -1,0 +1,72 @@
+"""Databases for tests: fixtures that give every test a fresh one, on SQLite and on a real PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.postgres import PostgresServer, start_postgres
+
+if TYPE_CHECKING:
+    from shared.ledger.database import Database
+
+DIALECTS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole session; who stops it must start it again."""
+    server = start_postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A new, empty PostgreSQL database."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite database that does not exist yet, nor does its folder."""
+    return f"sqlite:///{tmp_path}/var/holdfast.db"
+
+
+@pytest.fixture(params=DIALECTS)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database: each test runs on SQLite and on PostgreSQL."""
+    return str(request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator["Database"]:
+    """A migrated database: each test runs on SQLite and on PostgreSQL."""
+    yield from _migrated(database_url)
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator["Database"]:
+    """A migrated SQLite database."""
+    yield from _migrated(sqlite_url)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator["Database"]:
+    """A migrated PostgreSQL database."""
+    yield from _migrated(postgres_url)
+
+
+def _migrated(url: str) -> Iterator["Database"]:
+    from shared.ledger.database import Database
+    from shared.ledger.migrate import upgrade
+
+    database = Database(url)
+    try:
+        upgrade(database)
+        yield database
+    finally:
+        database.dispose()

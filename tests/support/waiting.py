@@ -1,0 +1,22 @@
+"""Waiting for what must become true, with a deadline: tests never sleep for a guessed time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL_S = 0.01
+
+
+def wait_for(condition: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T:
+    """The first truthy value of `condition()`. Raises AssertionError naming `what` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            name = what or getattr(condition, "__name__", repr(condition))
+            raise AssertionError(f"not within {timeout_s:g} s: {name} (last value: {value!r})")
+        time.sleep(POLL_S)

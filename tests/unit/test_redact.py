@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.redact import redact_text, redact_url
+
+SECRETS = ("s3cret", "p%40ss", "p@ss", "p/ss", "hunter2")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret@host:6379/0",
+        "redis://bob:p%40ss@host/0",
+        "redis://bob:p@ss@host/0",
+        "redis://bob:p/ss@host:6379/0",
+        "rediss://hunter2@host/0",
+        "redis://host:6379/0?password=hunter2&db=1",
+        "unix://bob:s3cret@/run/redis.sock?password=hunter2",
+        "postgresql://bob:hunter2@db:5432/holdfast?sslmode=require",
+        "https://host/path?X-Amz-Signature=hunter2&page=2",
+        "REDIS://:s3cret@HOST",
+    ],
+)
+def test_no_credential_of_a_url_is_shown(url):
+    for shown in (redact_url(url), redact_text(f"could not reach {url}, sorry"), redact_text(f"{{'url': '{url}'}}")):
+        assert not any(secret in shown for secret in SECRETS), shown
+        assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost:6379/0", "redis://[::1]:6379/2", "unix:///run/redis.sock?db=1", "sqlite:///var/x.db"]
+)
+def test_a_url_without_credentials_is_shown_as_it_is(url):
+    assert redact_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer abcdef.ghi-jkl", "Authorization: Bearer ***"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic ***"),
+        ("key AKIAIOSFODNN7EXAMPLE used", "key *** used"),
+        ("AWS_SECRET_ACCESS_KEY=abc/def+ghi done", "AWS_SECRET_ACCESS_KEY=*** done"),
+        ("{'password': 'hunter2', 'db': 0}", "{'password': '***', 'db': 0}"),
+        ("api_key=abc123&page=2", "api_key=***&page=2"),
+        ("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_1 sent", "token *** sent"),
+        ("AUTH bob hunter2", "AUTH ***"),
+    ],
+)
+def test_credentials_in_text_are_hidden(text, shown):
+    assert redact_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AUTH <password> called without any password configured for the default user",
+        "mail ops@example.org about it",
+        "Redis: Connection attempt 1/20 failed, retrying in 1000ms",
+    ],
+)
+def test_ordinary_text_is_left_alone(text):
+    assert redact_text(text) == text
+
+
+def test_known_secrets_are_hidden_wherever_they_stand_the_longest_first():
+    assert redact_text("a hunter2-long b hunter2 c", ["hunter2", "hunter2-long"]) == "a *** b *** c"
+
+
+def test_a_known_secret_too_short_to_tell_from_a_word_is_left():
+    assert redact_text("a cat", ["a"]) == "a cat"
+
+
+@given(password=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="@*"), min_size=1))
+def test_whatever_the_password_its_url_never_shows_it(password):
+    assert redact_url(f"redis://user:{password}@host:6379/0").count(f":{password}@") == 0
+
+
+@given(text=st.text())
+def test_redacting_twice_changes_nothing_more(text):
+    once = redact_text(text)
+    assert redact_text(once) == once

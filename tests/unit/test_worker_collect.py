@@ -1,0 +1,143 @@
+"""Collecting a run with a ledger in memory: each way it can end."""
+
+import threading
+
+import pytest
+
+from shared.core.costs import FetchedCosts
+from shared.core.errors import DatabaseUnavailableError, ProviderError
+from shared.core.runs import RetryPolicy, RunState
+from tests.support.runs import claim, hint, run
+from tests.support.waiting import wait_for
+from workers.collect import Collector
+from workers.facts import Intake
+from workers.holdings import Holdings
+
+AWAY = DatabaseUnavailableError(summary="away")
+BROKEN = ProviderError(code="HTTP_500", summary="it failed", hint="wait")
+
+
+class MemoryLedger:
+    """Answers what a test planned; remembers what it was told. An exception in `answers` is raised, once each."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+        self.told = []
+
+    def _do(self, name, default):
+        self.told.append(name)
+        given = self.answers.get(name, default)
+        if isinstance(given, list):
+            given = given.pop(0) if given else default
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    def claim(self, ready):
+        return self._do("claim", claim(ready.run_id))
+
+    def store(self, held, fetched):
+        return self._do("store", len(fetched.rows))
+
+    def fail(self, held, error, policy):
+        self.error = error
+        return self._do("fail", run(state=RunState.PENDING))
+
+    def hand_back(self, held):
+        return self._do("hand_back", True)
+
+
+def collector(ledger, fetch=lambda run: FetchedCosts(rows=())):
+    return Collector(ledger, fetch=fetch, policy=RetryPolicy(), holdings=Holdings(), draining=threading.Event())
+
+
+def raising(error):
+    def fetch(run):
+        raise error
+
+    return fetch
+
+
+@pytest.mark.parametrize(
+    ("answers", "fetch", "told"),
+    [
+        ({}, None, ["claim", "store"]),
+        ({"claim": [None]}, None, ["claim"]),
+        ({"store": [None]}, None, ["claim", "store"]),
+        ({}, raising(BROKEN), ["claim", "fail"]),
+        ({"fail": [run(state=RunState.FAILED)]}, raising(BROKEN), ["claim", "fail"]),
+        ({"fail": [None]}, raising(BROKEN), ["claim", "fail"]),
+        ({}, raising(ZeroDivisionError()), ["claim", "fail"]),
+        ({"store": [ValueError("a row nobody foresaw")]}, None, ["claim", "store", "fail"]),
+    ],
+    ids=["stored", "stale", "taken-meanwhile", "retried", "given-up", "taken-before-failing", "bug", "bug-in-storing"],
+)
+def test_a_hint_ends_in_what_the_ledger_is_told(answers, fetch, told):
+    ledger = MemoryLedger(**answers)
+    made = collector(ledger, fetch) if fetch else collector(ledger)
+    made.on_hint(hint())
+    assert ledger.told == told
+    assert len(made.holdings) == 0
+
+
+def test_an_error_nobody_foresaw_is_kept_without_its_text():
+    ledger = MemoryLedger()
+    collector(ledger, raising(RuntimeError("password=planted"))).on_hint(hint())
+    assert (ledger.error.code, ledger.error.permanent) == ("UNEXPECTED", False)
+    assert "planted" not in ledger.error.summary
+
+
+def test_a_run_is_held_while_it_is_fetched():
+    held = []
+
+    def fetch(run):
+        held.append(len(made.holdings))
+        return FetchedCosts(rows=())
+
+    made: Collector = collector(MemoryLedger(), fetch)
+    made.on_hint(hint())
+    assert held == [1]
+
+
+def test_what_was_fetched_is_stored_once_the_database_is_back():
+    ledger = MemoryLedger(claim=[AWAY], store=[AWAY])
+    made = collector(ledger)
+    made.draining.wait = lambda timeout_s: False
+    made.on_hint(hint())
+    assert ledger.told == ["claim", "claim", "store", "store"]
+
+
+def test_a_drain_ends_the_wait_for_the_database():
+    ledger = MemoryLedger(store=[AWAY] * 1000)
+    made = collector(ledger)
+    thread = threading.Thread(target=made.on_hint, args=(hint(),))
+    thread.start()
+    wait_for(lambda: "store" in ledger.told, what="the first try to store")
+    made.draining.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(made.holdings) == 0
+
+
+def test_a_run_taken_away_is_not_waited_for_either():
+    ledger = MemoryLedger(store=[AWAY] * 1000)
+    made = collector(ledger)
+    made.draining.wait = lambda timeout_s: [held.lost.set() for held in made.holdings.all()]
+    made.on_hint(hint())
+    assert ledger.told.count("store") == 2
+
+
+def test_a_direct_claim_is_worked_on_like_any_other():
+    ledger = MemoryLedger()
+    made = collector(ledger)
+    made.work(made.hold(claim(), Intake.DIRECT))
+    assert ledger.told == ["store"]
+
+
+def test_handing_back_marks_the_run_as_lost_here():
+    ledger = MemoryLedger()
+    made = collector(ledger)
+    held = made.hold(claim(), Intake.QUEUE)
+    made.hand_back(held)
+    assert ledger.told == ["hand_back"]
+    assert held.lost.is_set()
