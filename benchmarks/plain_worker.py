@@ -9,7 +9,9 @@ from dramatiq.brokers.redis import RedisBroker
 
 NAMESPACE = "plain-peer"
 
-broker = RedisBroker(url=os.environ.get("PLAIN_REDIS_URL", "redis://localhost:6379/0"), namespace=NAMESPACE)
+broker = RedisBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves it untyped
+    url=os.environ.get("PLAIN_REDIS_URL", "redis://localhost:6379/0"), namespace=NAMESPACE
+)
 
 
 @dramatiq.actor(broker=broker, max_retries=0)
@@ -22,7 +24,7 @@ def mark(folder: str, number: int) -> None:
 
 def enqueue(redis_url: str, folder: Path, number: int) -> None:
     """Send job `number` from outside the worker, on a connection of its own."""
-    sender = RedisBroker(url=redis_url, namespace=NAMESPACE)
+    sender = RedisBroker(url=redis_url, namespace=NAMESPACE)  # type: ignore[no-untyped-call]  # as above
     sender.declare_queue("default")
     sender.enqueue(mark.message(str(folder), number))
     sender.client.close()

@@ -1,0 +1,63 @@
+# The front door. `make` alone lists the targets. Nothing here needs root, a running server or a download from
+# anywhere but the package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Tests without processes of their own share the cores; end-to-end tests measure time and get the machine to themselves.
+JOBS ?= auto
+E2E_JOBS ?= 0
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench lock clean
+
+help: ## list the targets
+	@echo "Holdfast: daily cloud costs, collected whatever Redis does"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## make .venv with everything needed; does nothing when nothing has changed
+
+# Written last, so that an interrupted installation is begun again.
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Holdfast needs Python 3.11 or newer: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.11" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
+	  { echo "python3 cannot make virtual environments: install its venv package (python3-venv on Debian)" >&2; exit 1; }
+	@echo "Installing the locked requirements (about half a minute, once)"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup ## start everything here, with sample costs: API on 4000 (PORT=… moves it); Ctrl-C stops it
+	@trap : INT; $(BIN)/python -m holdfast_cli.devrun || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
+
+test: check ## everything that is checked before a change is taken: check, then all tests
+	$(BIN)/pytest -n $(JOBS) -m "not e2e" --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --sort=cover
+	$(BIN)/coverage report --include="shared/core/*" --fail-under=100
+	$(BIN)/pytest -n $(E2E_JOBS) -m e2e
+
+check: setup ## lint, format, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into its one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure recovery and the cost of being safe (tens of minutes)
+	@for file in $$(grep -l '^if __name__ ==' benchmarks/*.py); do \
+	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" || exit 1; \
+	done
+
+lock: ## write the requirements again from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements.txt
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev -o requirements-dev.txt
+
+clean: ## remove what was installed and measured; var/ (database, exports) stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov ./*.egg-info
