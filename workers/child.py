@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +51,7 @@ class Child:
             self._holdings, self._ledger.renew, interval_s=settings.run_renew_s, max_s=settings.run_max_s
         )
         self._board = BoardClient(Path(environment[BOARD]))
-        self._reporter = Reporter(self._board, self.facts)
+        self._reporter = Reporter(self._board, self.facts, self._gist)
         ending = threading.Event()
         self._collector = Collector(
             self._ledger,
@@ -112,6 +112,11 @@ class Child:
             checks=self._container.health.checks(),
             dependencies=self._container.health.dependencies(),
         )
+
+    def _gist(self) -> Hashable:
+        redis = self._container.link.health()
+        details = redis.details
+        return redis.status, details.attempt, details.retry_count, details.error, details.degraded, self._direct.intake
 
     def _phase(self) -> Phase:
         if self._stopped.is_set():

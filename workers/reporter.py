@@ -1,21 +1,27 @@
-"""The thread that tells the launcher how this worker process is: every second, and at once when something changes."""
+"""The thread that tells the launcher how this worker process is: every second, and soon after something changes."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from workers.board import BoardClient
 from workers.facts import ChildFacts
 
 INTERVAL_S: Final = 1.0
+LOOK_S: Final = 0.25
 
 
 class Reporter:
-    """Pushes `facts()` to the board. `stop` may be repeated, also before `start`."""
+    """Pushes `facts()` to the board. `stop` may be repeated, also before `start`.
 
-    def __init__(self, board: BoardClient, facts: Callable[[], ChildFacts]) -> None:
+    `gist()` is cheap to ask for, and differs when what a probe answers has changed.
+    """
+
+    def __init__(self, board: BoardClient, facts: Callable[[], ChildFacts], gist: Callable[[], Hashable]) -> None:
         self._board = board
         self._facts = facts
+        self._gist = gist
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -36,7 +42,11 @@ class Reporter:
             self._board.send(self._facts())
 
     def _run(self) -> None:
+        told, told_s = None, float("-inf")
         while not self._stopped.is_set():
+            hurried = self._changed.wait(LOOK_S)
             self._changed.clear()
-            self._board.send(self._facts())
-            self._changed.wait(INTERVAL_S)
+            gist, now_s = self._gist(), time.monotonic()
+            if hurried or gist != told or now_s - told_s >= INTERVAL_S:
+                told, told_s = gist, now_s
+                self._board.send(self._facts())

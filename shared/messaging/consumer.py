@@ -26,6 +26,8 @@ LINK_WAIT_S: Final = 1.0
 FIRST_RETRY_S: Final = 0.02
 RETRY_S: Final = 1.0
 PAUSED_WAIT_S: Final = 0.1
+# A link that is closed answers without waiting.
+CLOSED_WAIT_S: Final = 0.05
 GATHER_S: Final = 0.002
 
 
@@ -52,7 +54,8 @@ class LinkConsumer(Consumer):
         self._pulse.beat()
         if self._broker.paused:
             self._give_back()
-            self._broker.rest(PAUSED_WAIT_S)
+            if self._connected():
+                self._broker.rest(PAUSED_WAIT_S)
             return None
         if not self._cache and not self._refill():
             return None
@@ -76,9 +79,7 @@ class LinkConsumer(Consumer):
 
     def _refill(self) -> bool:
         """Fetch what there is room for; False after a wait when nothing came."""
-        if not self._broker.link.wait_connected(LINK_WAIT_S):
-            # A closed link answers without waiting.
-            self._broker.rest(PAUSED_WAIT_S / 2)
+        if not self._connected():
             return False
         try:
             with self._pulse.outside():
@@ -93,6 +94,13 @@ class LinkConsumer(Consumer):
             return True
         self._misses, wait_ms = compute_backoff(self._misses, max_backoff=IDLE_POLL_MS)
         self._broker.rest(wait_ms / 1000)
+        return False
+
+    def _connected(self) -> bool:
+        """Whether the link is, or is so within a second."""
+        if self._broker.link.wait_connected(LINK_WAIT_S):
+            return True
+        self._broker.rest(CLOSED_WAIT_S)
         return False
 
     def _fetch(self) -> None:

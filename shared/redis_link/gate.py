@@ -55,6 +55,7 @@ class Gate:
         self._owner = owner
         self._address: Address | None = None
         self._epoch = 0
+        self._trusted = threading.Event()
         self._sockets: set[socket.socket] = set()
         # Reentrant: garbage collection may close a connection in the middle of anything.
         self._lock = threading.RLock()
@@ -65,13 +66,19 @@ class Gate:
             self._address = address
             self._epoch += 1
             self.is_open = True
+        self._trusted.set()
 
     def close(self) -> None:
         """Let nobody through, and free every thread that waits on a socket behind the gate."""
         self.is_open = False
         with self._lock:
             self._epoch += 1
+        self._trusted.set()
         self.free()
+
+    def trust(self) -> None:
+        """A beat was answered after whatever a caller met: callers may open connections again."""
+        self._trusted.set()
 
     def free(self) -> None:
         """End whatever callers' threads wait for: their sockets are shut down, and closed by their owners."""
@@ -83,12 +90,19 @@ class Gate:
         """In a forked child: the parent's lock and sockets are the parent's."""
         self.is_open = False
         self._lock = threading.RLock()
+        self._trusted = threading.Event()
         for sock in self._sockets:
             sock.close()  # this process's handle only: the stream goes on being the parent's
         self._sockets = set()
 
-    def ticket(self) -> Ticket:
-        """Leave to connect. Raises RedisUnavailableError while the gate is closed."""
+    def ticket(self, patience_s: float | None) -> Ticket:
+        """Leave to connect. Raises RedisUnavailableError while the gate is closed.
+
+        After a failure it is the supervisor that asks first whether the server is there: a caller waits for the answer,
+        at most `patience_s`, so that a server that dies is not met by a connection of each thread at once.
+        """
+        if self.is_open and not self._trusted.wait(patience_s):
+            raise self._unavailable(Failure(Code.TIMEOUT))
         with self._lock:
             if not self.is_open or self._address is None:
                 raise self.refused()
@@ -121,9 +135,8 @@ class Gate:
         """What a caller gets whose connection failed after something was sent."""
         if not self.is_open:
             return self.refused(sent=True)
-        self._owner.suspect()
-        failure = failure_of(error)
-        return RedisUnavailableError(summary=failure.summary, code=str(failure.code), sent=True)
+        self._doubt()
+        return self._unavailable(failure_of(error), sent=True)
 
     def connect_failed(self, error: Exception) -> RedisUnavailableError:
         """What a caller gets for whom no connection could be made; nothing was sent."""
@@ -138,17 +151,24 @@ class Gate:
         elif failure.error_class is ErrorClass.CAPACITY:
             return self.limited(error, time.monotonic())
         else:
-            self._owner.suspect()
-        return RedisUnavailableError(summary=failure.summary, code=str(failure.code))
+            self._doubt()
+        return self._unavailable(failure)
 
     def limited(self, error: Exception, now_s: float) -> RedisUnavailableError:
         """What a caller gets when there may be no more connections, ours or the server's."""
         failure = failure_of(error)
         self.limit = Limit(failure, now_s)
         self._owner.suspect()
-        return RedisUnavailableError(summary=failure.summary, code=str(failure.code))
+        return self._unavailable(failure)
 
     def heard(self, error: Exception) -> None:
         """A command's error reply: it stays the caller's, but may tell that the server has changed."""
         if failure_of(error).code in TELLING:
             self._owner.suspect()
+
+    def _doubt(self) -> None:
+        self._trusted.clear()
+        self._owner.suspect()
+
+    def _unavailable(self, failure: Failure, *, sent: bool = False) -> RedisUnavailableError:
+        return RedisUnavailableError(summary=failure.summary, code=str(failure.code), sent=sent)

@@ -95,7 +95,7 @@ class GatedConnection(AbstractConnection):
             self._gate.release(self._sock, close)
 
     def _connect(self) -> socket.socket:
-        ticket = self._gate.ticket()
+        ticket = self._gate.ticket(self.socket_connect_timeout)
         raw = open_blocking(ticket.address, self.socket_connect_timeout)
         self._gate.adopt(raw, ticket)
         return self._prepared(raw, ticket)

@@ -148,6 +148,8 @@ class Supervisor:
         limit = session.write(self._dialer.beat_key) if write else session.ping()
         if write or limit is not None:
             self._limit = limit
+        if not self._suspected:
+            self._gate.trust()
         response_ms = (time.monotonic() - began_s) * 1000
         self._registrar.beaten(self._term, amiss=self._limit or self._gate_limit(), response_ms=response_ms)
 

@@ -133,6 +133,19 @@ def test_a_server_that_crashes_under_a_transaction_loses_it_and_nothing_else(own
     assert [run.account for run in plan_catchup(own_database, days=JANUARY)] == ["corp"]
 
 
+def test_a_block_s_own_error_is_not_hidden_by_a_database_that_cannot_undo_any_more(own_server, own_database):
+    def fail_after_the_crash():
+        with own_database.write() as connection:
+            connection.execute(text("UPDATE accounts SET paused = true"))
+            own_server.kill()
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fail_after_the_crash()
+    own_server.start()
+    assert own_database.ping() < 3
+
+
 def test_a_commit_that_was_cut_off_is_told_to_be_uncertain(own_server, own_database):
     def crash_before_the_commit():
         with own_database.write() as connection:

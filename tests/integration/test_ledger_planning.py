@@ -170,6 +170,12 @@ def test_a_key_is_answered_with_the_same_run_even_after_it_ended(database):
     assert {run.id for run in other}.isdisjoint(run.id for run in first)
 
 
+def test_a_key_of_all_accounts_answers_for_one_of_them_too(database):
+    with_accounts(database, "corp", "lab")
+    corp, _ = request_runs(database, accounts=None, days=WEEK, key="k-1")
+    assert request_runs(database, accounts=["corp"], days=WEEK, key="k-1") == [corp]
+
+
 def test_a_key_that_was_answered_with_an_open_twin_stays_with_it(database):
     with_accounts(database, "corp")
     twin = requested(database, "corp", WEEK)
@@ -220,6 +226,12 @@ def test_accounts_follow_the_file_and_keep_their_history(database):
     sync_accounts(database, [("lab", "focus", False)])
     assert {account.name: account.id for account in list_accounts(database)} == before
     assert [account.removed for account in list_accounts(database)] == [True, False]
+
+
+def test_two_accounts_of_one_name_are_a_mistake(database):
+    with pytest.raises(ValueError, match="one name"):
+        with_accounts(database, "corp", "corp")
+    assert list_accounts(database) == []
 
 
 def test_a_run_knows_what_it_was_planned_for(database):

@@ -1,15 +1,19 @@
 import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 from sqlalchemy import exc
+from sqlalchemy.dialects.postgresql import dialect as postgresql_dialect
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from shared.core.costs import CostRow
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError, RequestError, SettingsError
 from shared.ledger.answers import check
+from shared.ledger.columns import Instant, Money
 from shared.ledger.cost_queries import CostQuery
 from shared.ledger.database import Database
 from shared.ledger.dispatch import resend_delay_s
@@ -126,3 +130,26 @@ def test_text_that_no_database_holds_is_recognised_and_replaced():
     assert not is_storable("\udfff")
     assert is_storable(storable("a\x00b\ud800c"))
     assert len(storable("x" * 5000)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("dialect", "bound"),
+    [(sqlite_dialect(), "-0.5"), (postgresql_dialect(), Decimal("-0.5"))],
+    ids=["sqlite", "postgresql"],
+)
+def test_a_money_column_binds_exactly_and_refuses_what_it_cannot_keep(dialect, bound):
+    column = Money()
+    assert column.process_bind_param(Decimal("-0.50"), dialect) == bound
+    assert column.process_bind_param(None, dialect) is None
+    with pytest.raises(ValueError, match="18 are kept"):
+        column.process_bind_param(Decimal("1E-19"), dialect)
+
+
+@pytest.mark.parametrize("dialect", [sqlite_dialect(), postgresql_dialect()], ids=["sqlite", "postgresql"])
+def test_an_instant_column_binds_utc_and_refuses_a_time_without_a_zone(dialect):
+    noon_in_berlin = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+    bound = Instant().process_bind_param(noon_in_berlin, dialect)
+    assert bound is not None
+    assert bound.replace(tzinfo=UTC) == datetime(2026, 7, 1, 10, tzinfo=UTC)
+    with pytest.raises(ValueError, match="no time zone"):
+        Instant().process_bind_param(noon_in_berlin.replace(tzinfo=None), dialect)
