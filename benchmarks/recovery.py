@@ -64,7 +64,7 @@ def plain_worker(folder: Path, redis_url: str) -> Iterator[None]:
     environment = {**os.environ, "PLAIN_REDIS_URL": redis_url, "PYTHONPATH": str(ROOT)}
     with (folder / "plain.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dramatiq", "benchmarks.plain_worker", "--processes", "1", "--threads", "8"],
+            [sys.executable, "-m", "dramatiq", "benchmarks.plain_worker:broker", "--processes", "1", "--threads", "8"],
             cwd=folder,
             env=environment,
             stdout=log,

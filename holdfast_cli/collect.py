@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from holdfast_cli import failures
 from holdfast_cli.output import print_json, print_table, stderr, stdout
 from holdfast_cli.runs import COLUMNS, days_text, minute, row_of
-from holdfast_cli.shapes import run_document
 from shared.bootstrap.command import Ledger
 from shared.core.days import DayRange
 from shared.core.runs import OPEN_STATES, Run, RunState
+from shared.ledger.documents import run_document
 from shared.ledger.planning import request_runs
 from shared.ledger.queries import get_run
 

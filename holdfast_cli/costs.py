@@ -8,10 +8,10 @@ from typing import Any, Final
 from rich.text import Text
 
 from holdfast_cli.output import print_json, print_table, stderr, stdout, unicode_safe
-from holdfast_cli.shapes import instant, plain_values
 from shared.bootstrap.command import Ledger
 from shared.core.costs import Metric
 from shared.core.days import DayRange
+from shared.ledger.documents import costs_document
 from shared.ledger.queries import CostQuery, CostReport
 from shared.ledger.queries import costs as costs_of
 
@@ -57,9 +57,7 @@ def document(report: CostReport, *, days: DayRange, view: CostView) -> dict[str,
         "end": days.end.isoformat(),
         "groupBy": list(view.group_by),
         "metric": view.metric.value,
-        "rows": [plain_values(row) for row in report.rows],
-        "totals": [plain_values(total) for total in report.totals],
-        "asOf": instant(report.as_of),
+        **costs_document(report),
     }
 
 

@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from holdfast_cli.output import print_json, stderr, stdout, unicode_safe
-from holdfast_cli.shapes import instant
 from shared.bootstrap.command import Ledger
 from shared.core.costs import CoverageState
 from shared.core.days import DayRange
+from shared.ledger.documents import coverage_document
 from shared.ledger.queries import AccountCoverage
 from shared.ledger.queries import coverage as coverage_of
 
@@ -41,7 +41,7 @@ def show_coverage(ledger: Ledger, *, days: DayRange, account: str | None, as_jso
     """Print the grid with its legend."""
     found = coverage_of(ledger.db, days=days, account=account)
     if as_json:
-        print_json({"accounts": [account_document(each) for each in found]})
+        print_json({"accounts": [coverage_document(each) for each in found]})
         return
     if not found:
         stderr().print("No accounts yet: the processes and `holdfast collect` take them from the accounts file.")
@@ -49,23 +49,6 @@ def show_coverage(ledger: Ledger, *, days: DayRange, account: str | None, as_jso
     console = stdout()
     for line in grid(found, days=days, width=console.width, ascii_only=not unicode_safe(console)):
         _print_line(console, line)
-
-
-def account_document(account: AccountCoverage) -> dict[str, Any]:
-    """One account as the API gives it."""
-    return {
-        "account": account.account,
-        "provider": account.provider,
-        "days": [
-            {
-                "day": covered.day.isoformat(),
-                "state": covered.state.value,
-                "rows": covered.rows,
-                "collectedAt": instant(covered.collected_at),
-            }
-            for covered in account.days
-        ],
-    }
 
 
 def grid(accounts: Sequence[AccountCoverage], *, days: DayRange, width: int, ascii_only: bool) -> Iterator[Text]:

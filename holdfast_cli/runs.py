@@ -7,10 +7,10 @@ from typing import Final
 from rich.text import Text
 
 from holdfast_cli.output import print_json, print_table, stderr, stdout
-from holdfast_cli.shapes import runs_document
 from shared.bootstrap.command import Ledger
 from shared.core.days import DayRange
 from shared.core.runs import Run, RunKind, RunState
+from shared.ledger.documents import runs_document
 from shared.ledger.queries import find_runs
 
 STYLE_OF: Final = {

@@ -1,14 +1,10 @@
-"""How values look in JSON: instants, amounts, runs, coverage, costs."""
+"""Writing an answer's body."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 import falcon
 
-from shared.core.runs import Run
-from shared.ledger.queries import AccountCoverage, CostReport
 from status_api.errors import JSON_TYPE, encode
 
 
@@ -21,75 +17,3 @@ def answer_bytes(resp: falcon.Response, body: bytes) -> None:
     """Write a success's body that is encoded already."""
     resp.data = body
     resp.content_type = JSON_TYPE
-
-
-def instant(value: datetime | None) -> str | None:
-    """UTC with milliseconds and Z."""
-    if value is None:
-        return None
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def amount(value: Decimal) -> str:
-    """Plain notation without exponent, every digit that counts: no trailing zeros, and zero has no sign."""
-    # Not normalize(): it rounds to the context's 28 digits.
-    plain = format(value, "f")
-    if "." in plain:
-        plain = plain.rstrip("0").rstrip(".")
-    return "0" if plain == "-0" else plain
-
-
-def run_object(run: Run) -> dict[str, Any]:
-    """A run, as every route shows it."""
-    return {
-        "id": str(run.id),
-        "account": run.account,
-        "provider": run.provider,
-        "kind": run.kind.value,
-        "start": run.days.start.isoformat(),
-        "end": run.days.end.isoformat(),
-        "state": run.state.value,
-        "attempt": run.attempt,
-        "notBefore": instant(run.not_before),
-        "createdAt": instant(run.created_at),
-        "startedAt": instant(run.started_at),
-        "finishedAt": instant(run.finished_at),
-        "rows": run.rows,
-        "error": {"code": run.error.code, "summary": run.error.summary, "hint": run.error.hint} if run.error else None,
-    }
-
-
-def coverage_object(account: AccountCoverage) -> dict[str, Any]:
-    """What is known of one account's days."""
-    return {
-        "account": account.account,
-        "provider": account.provider,
-        "days": [
-            {
-                "day": known.day.isoformat(),
-                "state": known.state.value,
-                "rows": known.rows,
-                "collectedAt": instant(known.collected_at),
-            }
-            for known in account.days
-        ],
-    }
-
-
-def cost_rows(report: CostReport) -> dict[str, Any]:
-    """The rows and totals of a report, amounts as exact text."""
-    return {
-        "rows": [_plain(row) for row in report.rows],
-        "totals": [_plain(total) for total in report.totals],
-        "asOf": instant(report.as_of),
-    }
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value(value) for name, value in row.items()}
-
-
-def _value(value: object) -> object:
-    if isinstance(value, Decimal):
-        return amount(value)
-    return value.isoformat() if isinstance(value, date) else value

@@ -74,7 +74,7 @@ class LinkConsumer(Consumer):
         ids = [str(message.options["redis_message_id"]) for message in messages]
         self._held.difference_update(ids)
         if ids and self._broker.link.is_available():
-            with suppress(redis.RedisError):
+            with suppress(redis.RedisError):  # as when it is away
                 self._broker.call("requeue", self._queue, *ids)
 
     def _refill(self) -> bool:
@@ -126,9 +126,11 @@ class LinkConsumer(Consumer):
 
     def _deliver(self) -> MessageProxy | None:
         data = self._cache.popleft()
-        message = None if data is None else decoded(data, self._queue)
+        if data is None:
+            return None  # Redis lost the message and kept its id: the ledger sends the hint again
+        message = decoded(data, self._queue)
         if message is None:
-            logger.bind(event=events.CONSUMER_DROPPED, queue=self._queue, size_bytes=len(data or b"")).error(
+            logger.bind(event=events.CONSUMER_DROPPED, queue=self._queue, size_bytes=len(data)).error(
                 "A message that Holdfast did not write was dropped"
             )
             return None

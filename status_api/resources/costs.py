@@ -7,6 +7,7 @@ from typing import Any, Final
 import falcon
 
 from shared.core.costs import Metric
+from shared.ledger.documents import costs_document
 from shared.ledger.queries import CostQuery
 from status_api import params
 from status_api.collaborators import Ledger, Link
@@ -14,7 +15,7 @@ from status_api.cost_cache import CostCache, CostKey
 from status_api.errors import encode
 from status_api.hooks import check_redis, query_of
 from status_api.resources.base import Resource
-from status_api.views import answer_bytes, cost_rows
+from status_api.views import answer_bytes
 
 DEFAULT_DAYS: Final = 30
 
@@ -65,4 +66,4 @@ class Costs(Resource):
             "groupBy": list(query.group_by),
             "metric": query.metric.value,
         }
-        return encode(head | cost_rows(self._ledger.costs(query)))
+        return encode(head | costs_document(self._ledger.costs(query)))

@@ -6,11 +6,12 @@ from typing import Final
 
 import falcon
 
+from shared.ledger.documents import coverage_document
 from status_api import params
 from status_api.collaborators import Ledger
 from status_api.hooks import query_of
 from status_api.resources.base import Resource
-from status_api.views import answer, coverage_object
+from status_api.views import answer
 
 DEFAULT_DAYS: Final = 30
 
@@ -28,4 +29,4 @@ class Coverage(Resource):
         query = req.context.query
         days = params.day_range(query, now=self._now(), default_days=DEFAULT_DAYS)
         account = params.account_name(query["account"]) if "account" in query else None
-        answer(resp, {"accounts": [coverage_object(known) for known in self._ledger.coverage(days, account)]})
+        answer(resp, {"accounts": [coverage_document(known) for known in self._ledger.coverage(days, account)]})

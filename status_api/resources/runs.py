@@ -7,6 +7,7 @@ from typing import Any
 
 import falcon
 
+from shared.ledger.documents import run_document
 from status_api import params
 from status_api.body import json_object
 from status_api.collaborators import Ledger
@@ -14,7 +15,7 @@ from status_api.hooks import query_of
 from status_api.manual import ManualRuns
 from status_api.params import RunsAsked
 from status_api.resources.base import Resource
-from status_api.views import answer, run_object
+from status_api.views import answer
 
 
 class Runs(Resource):
@@ -30,7 +31,7 @@ class Runs(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with a page of runs, and the cursor of the next one."""
         page = self._ledger.runs(params.run_filter(req.context.query))
-        answer(resp, {"runs": [run_object(run) for run in page.runs], "next": page.next})
+        answer(resp, {"runs": [run_document(run) for run in page.runs], "next": page.next})
 
     @query_of()
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -46,7 +47,7 @@ class Runs(Resource):
             )
         )
         resp.status = falcon.HTTP_202
-        answer(resp, {"runs": [run_object(run) for run in recorded.runs], "dispatch": recorded.dispatch.value})
+        answer(resp, {"runs": [run_document(run) for run in recorded.runs], "dispatch": recorded.dispatch.value})
 
 
 class OneRun(Resource):
@@ -58,9 +59,9 @@ class OneRun(Resource):
     @query_of()
     def on_get(self, _req: falcon.Request, resp: falcon.Response, run_id: str) -> None:
         """Answer with the run."""
-        answer(resp, run_object(self._ledger.run(params.run_id(run_id))))
+        answer(resp, run_document(self._ledger.run(params.run_id(run_id))))
 
     @query_of()
     def on_delete(self, _req: falcon.Request, resp: falcon.Response, run_id: str) -> None:
         """Cancel it; one that has ended stays as it is."""
-        answer(resp, run_object(self._ledger.cancel(params.run_id(run_id))))
+        answer(resp, run_document(self._ledger.cancel(params.run_id(run_id))))

@@ -4,7 +4,6 @@ from decimal import Decimal
 import pytest
 
 from holdfast_cli.costs import BAR_CELLS, CostView, bar, money, table_rows
-from holdfast_cli.shapes import amount, plain_values
 from shared.core.costs import Metric
 
 BY_DAY = CostView(group_by=("day",), metric=Metric.BILLED, account=None)
@@ -53,23 +52,3 @@ def test_a_name_that_a_provider_left_empty_is_shown_as_none() -> None:
 )
 def test_money_is_rounded_for_the_eye(value: str, shown: str | None) -> None:
     assert money(Decimal(value)) == (shown or f"{int('9' * 30):,}.00")
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        ("1E-18", "0.000000000000000001"),
-        ("1E+3", "1000"),
-        ("12.3400", "12.34"),
-        ("-0.00", "0"),
-        ("100", "100"),
-        ("12345678901234567890.123456789012345678", "12345678901234567890.123456789012345678"),
-    ],
-)
-def test_json_amounts_have_every_digit_and_no_exponent(value: str, shown: str) -> None:
-    assert amount(Decimal(value)) == shown
-
-
-def test_a_row_in_json_is_text_throughout() -> None:
-    row = {"day": date(2026, 1, 1), "service": "Compute", "currency": "USD", "amount": Decimal("1.50")}
-    assert plain_values(row) == {"day": "2026-01-01", "service": "Compute", "currency": "USD", "amount": "1.5"}

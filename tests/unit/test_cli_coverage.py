@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime
 
 from rich.text import Text
 
-from holdfast_cli.coverage import account_document, date_lines, grid
+from holdfast_cli.coverage import date_lines, grid
 from shared.core.costs import CoverageState
 from shared.core.days import DayRange
 from shared.ledger.queries import AccountCoverage, CoveredDay
@@ -73,15 +73,3 @@ def test_lines_carry_colour_beside_their_symbols() -> None:
     )
     assert isinstance(line, Text)
     assert {str(span.style) for span in line.spans} == {"green", "red"}
-
-
-def test_the_document_has_the_shape_of_the_api() -> None:
-    document = account_document(account("shop", "ccccccm"))
-    assert document["account"] == "shop"
-    assert document["days"][0] == {
-        "day": "2026-02-26",
-        "state": "complete",
-        "rows": 3,
-        "collectedAt": "2026-03-03T02:00:01.500Z",
-    }
-    assert document["days"][-1] == {"day": "2026-03-04", "state": "missing", "rows": 0, "collectedAt": None}

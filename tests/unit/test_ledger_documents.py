@@ -1,14 +1,16 @@
 """How values look in JSON."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.costs import CoverageState
 from shared.core.runs import RunState
-from status_api.views import amount, instant, run_object
+from shared.ledger.documents import amount, costs_document, coverage_document, instant, run_document, runs_document
+from shared.ledger.queries import AccountCoverage, CostReport, CoveredDay
 from tests.support.api import FAILED, NOW, a_run
 
 
@@ -53,7 +55,7 @@ def test_an_instant_is_utc_with_milliseconds():
 
 def test_a_run_shows_its_days_states_and_error():
     run = a_run(state=RunState.FAILED, attempt=3, finished_at=NOW, not_before=NOW, error=FAILED)
-    assert run_object(run) == {
+    assert run_document(run) == {
         "id": "1",
         "account": "one",
         "provider": "focus",
@@ -68,4 +70,37 @@ def test_a_run_shows_its_days_states_and_error():
         "finishedAt": "2026-03-10T12:30:15.123Z",
         "rows": None,
         "error": {"code": "FOCUS_NO_FILE", "summary": "No file matches", "hint": "Look at the account's path"},
+    }
+
+
+def test_a_page_of_runs_names_the_cursor_of_the_next():
+    assert runs_document([], "abc") == {"runs": [], "next": "abc"}
+    assert [run["id"] for run in runs_document([a_run()], None)["runs"]] == ["1"]
+
+
+def test_a_day_that_was_never_collected_has_no_instant():
+    days = [
+        CoveredDay(date(2026, 3, 1), CoverageState.SUSPECT, 3, NOW),
+        CoveredDay(date(2026, 3, 2), CoverageState.MISSING, 0, None),
+    ]
+    assert coverage_document(AccountCoverage("shop", "focus", days)) == {
+        "account": "shop",
+        "provider": "focus",
+        "days": [
+            {"day": "2026-03-01", "state": "suspect", "rows": 3, "collectedAt": "2026-03-10T12:30:15.123Z"},
+            {"day": "2026-03-02", "state": "missing", "rows": 0, "collectedAt": None},
+        ],
+    }
+
+
+def test_costs_are_text_throughout():
+    report = CostReport(
+        rows=[{"day": date(2026, 3, 1), "service": "Compute", "currency": "USD", "amount": Decimal("1.50")}],
+        totals=[{"currency": "USD", "amount": Decimal("1E+3")}],
+        as_of=NOW,
+    )
+    assert costs_document(report) == {
+        "rows": [{"day": "2026-03-01", "service": "Compute", "currency": "USD", "amount": "1.5"}],
+        "totals": [{"currency": "USD", "amount": "1000"}],
+        "asOf": "2026-03-10T12:30:15.123Z",
     }
