@@ -81,7 +81,7 @@ def bare(path: Path) -> int:
     with duckdb.connect(":memory:", config={"memory_limit": f"{MEMORY_LIMIT_MB}MB", "threads": THREADS}) as connection:
         cursor = connection.execute(
             "SELECT CAST(ChargePeriodStart AS DATE) AS day, SubAccountId, ProviderName, ServiceName, ChargeCategory, "
-            "BillingCurrency, sum(CAST(BilledCost AS DECIMAL(38,18))), sum(CAST(EffectiveCost AS DECIMAL(38,18))) "
+            "BillingCurrency, sum(CAST(BilledCost AS DECIMAL(38,24))), sum(CAST(EffectiveCost AS DECIMAL(38,24))) "
             f"FROM read_csv('{path}', all_varchar = true, nullstr = 'NULL') GROUP BY ALL"
         )
         return len(cursor.fetchall())

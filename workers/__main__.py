@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,7 @@ from shared.observability.redactor import secrets_of_environment, secrets_of_url
 from shared.probes.app import probe_app
 from shared.probes.server import ProbeServer
 from shared.settings import Settings, load_settings
+from workers.folder import own_folder
 from workers.launcher import Launcher, Plan
 
 LAST_S: Final = 2.0
@@ -42,8 +42,8 @@ def main() -> int:
         level=settings.log_level, fmt=settings.log_format, process="worker", secrets=set(_secrets(settings))
     )
     identify("worker")
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
-        return _run(settings, Path(folder))
+    with own_folder() as folder:
+        return _run(settings, folder)
 
 
 def _run(settings: Settings, folder: Path) -> int:

@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+# What is kept of an amount, 38 digits in all: the widest decimal of DuckDB. Places enough for a double of up to 17
+# digits down to 1e-8, which is what real exports hold; whole digits enough for 99 trillion a group and day.
+DIGITS_BEFORE_POINT: Final = 14
+DIGITS_AFTER_POINT: Final = 24
 
 
 class Metric(StrEnum):

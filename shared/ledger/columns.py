@@ -10,7 +10,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from shared.ledger.money import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT, exact_text
+from shared.core.costs import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT
+from shared.ledger.money import exact_text, plain
 
 # SQLite counts up by itself only in an INTEGER column.
 SerialKey = BigInteger().with_variant(Integer(), "sqlite")
@@ -58,8 +59,8 @@ class Money(TypeDecorator[Decimal]):
         return text if dialect.name == "sqlite" else Decimal(text)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - the signature is SQLAlchemy's
-        """As it was, without trailing zeros."""
-        return None if value is None else Decimal(exact_text(Decimal(value)))
+        """As it was, without trailing zeros. Of any size, since a sum of amounts may be larger than each may be."""
+        return None if value is None else plain(Decimal(value))
 
 
 class DatabaseNow(FunctionElement[datetime]):

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact
 from typing import Final
 
-DIGITS_BEFORE_POINT: Final = 20
-DIGITS_AFTER_POINT: Final = 18
+from shared.core.costs import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT
 
 # Wide enough for the sum of any number of storable amounts; should it ever not be, it raises rather than rounds.
 _EXACT: Final = Context(prec=200, traps=[Inexact])

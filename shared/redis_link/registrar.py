@@ -94,6 +94,7 @@ class Registrar:
                 return False
             # Open before it is told: whoever hears of the connection may use it.
             self.facts = session.facts
+            self.response_ms = session.response_ms
             if self._gate is not None:
                 self._gate.open(session.address)
             self.open_client = self._client
@@ -120,7 +121,7 @@ class Registrar:
             step = self._take(connection.lost(self.policy, self.memory, instant(), failure=failure))
         self._tell(step)
 
-    def beaten(self, term: int, *, amiss: Failure | None, response_ms: float) -> None:
+    def beaten(self, term: int, *, amiss: Failure | None, response_ms: float | None) -> None:
         """A beat was answered."""
         self.response_ms = response_ms
         self._commit(term, connection.beaten(self.policy, self.memory, instant(), amiss=amiss))

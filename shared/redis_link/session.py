@@ -84,6 +84,8 @@ class Session:
         self.address = opened.address
         self.opened_at_s = time.monotonic()
         self.facts = ServerFacts()
+        # How long the newest sign of life took.
+        self.response_ms: float | None = None
         self._raw = opened.sock
         self._patience = patience
         self._connection = CONNECTIONS[endpoint.kind](raw=opened.sock, patience=patience, **options)
@@ -126,8 +128,10 @@ class Session:
                     sock.close()
 
     def _try(self, *command: str | int) -> Failure | None:
+        began_s = time.monotonic()
         try:
             self._ask(*command)
+            self.response_ms = (time.monotonic() - began_s) * 1000
         except redis.ResponseError as error:
             failure = failure_of(error)
             if failure.error_class is not ErrorClass.CAPACITY:

@@ -143,15 +143,13 @@ class Supervisor:
             session.look()
 
     def _beat(self, session: Session, *, write: bool) -> None:
-        began_s = time.monotonic()
         self._dialer.patience.set(self._config.beat_timeout_s)
         limit = session.write(self._dialer.beat_key) if write else session.ping()
         if write or limit is not None:
             self._limit = limit
         if not self._suspected:
             self._gate.trust()
-        response_ms = (time.monotonic() - began_s) * 1000
-        self._registrar.beaten(self._term, amiss=self._limit or self._gate_limit(), response_ms=response_ms)
+        self._registrar.beaten(self._term, amiss=self._limit or self._gate_limit(), response_ms=session.response_ms)
 
     def _gate_limit(self) -> Failure | None:
         limit = self._gate.limit

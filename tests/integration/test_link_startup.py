@@ -31,7 +31,7 @@ def test_a_server_that_is_there_is_connected_to_at_once_and_its_facts_are_known(
         assert health.details.server_run_id == server.admin().info("server")["run_id"]
         assert health.details.url == server.url
         assert link.retry_in_s() is None
-        wait_for(lambda: link.health().details.response_ms, what="a beat was answered")
+        assert (health.details.response_ms or 0) > 0
     assert lines.texts[:3] == [
         "Redis: Initializing client",
         "Redis: Connection initiated",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -225,3 +226,27 @@ def test_metrics_are_those_of_all_worker_processes(rig_of, redis):
     wait_for(lambda: 'holdfast_redis_state{state="connected"} 2.0' in page(), 10, "both to be counted as connected")
     wait_for(lambda: 'outcome="succeeded",provider="focus"} 3.0' in page(), 10, "three runs")
     assert f'holdfast_rows_stored_total{{provider="focus"}} {3 * 3 * len(rig.days)}.0' in page()
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [({"WORKER_THREADS": "none"}, "WORKER_THREADS"), ({"ACCOUNTS_FILE": "missing.toml"}, "missing.toml")],
+)
+def test_a_mistake_in_the_configuration_is_one_line_and_exit_code_2(rig_of, environment, named):
+    rig = rig_of(NOBODY, **environment).start()
+    assert rig.wait_exit() == 2
+    (line,) = rig.lines()
+    assert named in line
+
+
+def test_a_taken_probe_port_is_told_once_and_does_not_stop_the_worker(rig_of, redis):
+    rig = rig_of(redis.url)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", rig.port))
+        taken.listen()
+        rig.start()
+        runs = rig.request("one")
+        rig.dispatch()
+        rig.wait_state(RunState.SUCCEEDED, *runs)
+    rig.wait_live(200)
+    assert sum("cannot be used" in line for line in rig.lines()) == 1

@@ -157,7 +157,7 @@ def test_in_an_outage_a_line_is_short():
         ({"event": events.REDIS_UNSTABLE}, Kind.PRESSING),
         ({"event": events.DATABASE_LOST}, Kind.ORDINARY),
         ({"event": events.RUN_FAILED, "scope": events.SCOPE_RUN}, Kind.EXEMPT),
-        ({"event": events.HTTP_REQUEST, "scope": events.SCOPE_REQUEST}, Kind.EXEMPT),
+        ({"event": events.HTTP_FAILED, "scope": events.SCOPE_REQUEST}, Kind.EXEMPT),
         ({}, Kind.ORDINARY),
     ],
 )

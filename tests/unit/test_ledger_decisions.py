@@ -58,7 +58,7 @@ def test_a_queued_run_is_sent_again_ever_more_rarely(sends, delay_s):
     [
         (ROW._replace(day=DAY + timedelta(days=1)), "outside the range"),
         (ROW._replace(billed=Decimal("NaN")), "billed cost: NaN is not an amount"),
-        (ROW._replace(effective=Decimal("1E-19")), "effective cost: .*18 are kept"),
+        (ROW._replace(effective=Decimal("1E-25")), "effective cost: .*24 are kept"),
         (ROW._replace(service="a\x00b"), "no database holds"),
         (ROW._replace(sub_account="\ud800"), "no database holds"),
     ],
@@ -141,8 +141,8 @@ def test_a_money_column_binds_exactly_and_refuses_what_it_cannot_keep(dialect, b
     column = Money()
     assert column.process_bind_param(Decimal("-0.50"), dialect) == bound
     assert column.process_bind_param(None, dialect) is None
-    with pytest.raises(ValueError, match="18 are kept"):
-        column.process_bind_param(Decimal("1E-19"), dialect)
+    with pytest.raises(ValueError, match="24 are kept"):
+        column.process_bind_param(Decimal("1E-25"), dialect)
 
 
 @pytest.mark.parametrize("dialect", [sqlite_dialect(), postgresql_dialect()], ids=["sqlite", "postgresql"])

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.unit.test_worker_health import FACTS, OTHER
 from workers.actors import collect_run
 from workers.board import Board, BoardClient
 from workers.facts import Phase
+from workers.folder import PREFIX, YOUNG_S, own_folder
 from workers.hints import HintsWatch
 from workers.lifeline import Lifeline
 from workers.reporter import Reporter
@@ -206,3 +208,17 @@ def test_the_lifeline_is_cut_when_the_launchers_end_closes():
     os.close(write)
     assert cut.wait(5)
     os.close(read)
+
+
+def test_folders_of_killed_launchers_are_removed_and_nobody_elses(tmp_path):
+    old = YOUNG_S + 60
+    with own_folder(tmp_path) as held:
+        abandoned, young, other = (tmp_path / name for name in (f"{PREFIX}a", f"{PREFIX}young", "another"))
+        for folder in (abandoned, young, other):
+            folder.mkdir()
+        for folder in (held, abandoned, other):
+            os.utime(folder, (time.time() - old, time.time() - old))
+        with own_folder(tmp_path):
+            assert not abandoned.exists()
+            assert all(folder.exists() for folder in (held, young, other))
+    assert not held.exists()

@@ -6,6 +6,7 @@ still being written, unreadable) may pass by itself.
 
 from typing import Final
 
+from shared.core.costs import DIGITS_BEFORE_POINT
 from shared.core.errors import ProviderError
 
 NO_FILE: Final = "FOCUS_NO_FILE"
@@ -93,7 +94,7 @@ def bad_sum(reason: str) -> ProviderError:
     """Each amount can be stored, a group's sum cannot."""
     return ProviderError(
         code=BAD_SUM,
-        summary=f"The sum of a day's amounts has more than 20 digits before the point: {reason}",
+        summary=f"The sum of a day's amounts has more than {DIGITS_BEFORE_POINT} digits before the point: {reason}",
         hint=CORRECT_AND_COLLECT,
         permanent=True,
     )

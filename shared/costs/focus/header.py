@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
+from shared.core.costs import DIGITS_AFTER_POINT
 from shared.costs.focus.columns import BILLED, EFFECTIVE
 from shared.costs.focus.errors import bad_columns, bad_file, empty_file, unreadable
 from shared.costs.focus.files import SourceFile
@@ -67,10 +68,11 @@ def _parquet_header(connection: Connection, file: SourceFile) -> tuple[Field, ..
     except duckdb.Error as error:
         raise bad_file(file.path, f"is not a complete Parquet file ({first_line(error)})") from None
     if wide:
+        kept = f"at most {WIDEST_DECIMAL_DIGITS} digits, {DIGITS_AFTER_POINT} of them after the point"
         raise bad_columns(
             file.path,
             f"column {wide[0][0]} has more than {WIDEST_DECIMAL_DIGITS} digits, which cannot be read exactly",
-            hint="Export the column as a decimal of at most 38 digits, 18 of them after the point",
+            hint=f"Export the column as a decimal of {kept}",
         )
     return tuple(Field(str(row[0]), str(row[1])) for row in described)
 

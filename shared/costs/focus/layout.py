@@ -101,7 +101,7 @@ def text_sql(layout: Layout, name: str) -> str:
 
 
 def amount_sql(layout: Layout, name: str) -> str:
-    """A cost as an exact decimal, NULL when it is none. Only doubles are rounded: they are not exact to begin with."""
+    """A cost as an exact decimal, NULL when it is none. Doubles may be rounded: they are not exact to begin with."""
     kind = _type(layout, name)
     if kind in FLOAT_TYPES:
         return f"amount({given(layout, name)}, true)"

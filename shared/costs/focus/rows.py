@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from shared.core.costs import CostRow
+from shared.core.costs import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT, CostRow
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs.focus.columns import BILLED, CATEGORY, CURRENCY, EFFECTIVE, PERIOD, PROVIDER, SERVICE, SUB_ACCOUNT
 from shared.costs.focus.errors import bad_row, shortened
-from shared.costs.focus.exact import DIGITS_AFTER, DIGITS_BEFORE, NUMBER
+from shared.costs.focus.exact import NUMBER
 from shared.costs.focus.header import Connection
 from shared.costs.focus.layout import Layout, row_sql, scan_sql, single_file_layouts, text_sql
 
@@ -99,7 +99,7 @@ def amount_problem(given: str) -> str:
     if re.match(NUMBER, given.strip()) and re.search("[0-9]", given):
         return (
             f"{shortened(given)} has more digits than are kept exactly "
-            f"({DIGITS_BEFORE} before the point, {DIGITS_AFTER} after)"
+            f"({DIGITS_BEFORE_POINT} before the point, {DIGITS_AFTER_POINT} after)"
         )
     return f"{shortened(given)} is not a number"
 
@@ -123,5 +123,5 @@ def _wanted(days: DayRange) -> str:
 
 
 def _plain_sum(column: str) -> str:
-    """A sum as text without trailing zeros. As a Decimal, DuckDB's zero would print as 0E-18."""
+    """A sum as text without trailing zeros. As a Decimal, DuckDB's zero would print as 0E-24."""
     return f"rtrim(rtrim(CAST(sum({column}) AS VARCHAR), '0'), '.')"

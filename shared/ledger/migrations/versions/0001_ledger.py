@@ -14,7 +14,7 @@ depends_on = None
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 INSTANT = sa.DateTime(timezone=True)
 # SQLite has no decimal type: exact text there.
-MONEY = sa.Numeric(38, 18).with_variant(sa.Text(), "sqlite")
+MONEY = sa.Numeric(38, 24).with_variant(sa.Text(), "sqlite")
 
 
 def upgrade() -> None:
