@@ -170,6 +170,11 @@ class Settings(BaseSettings):
             raise ValueError("REDIS_RETRY_MAX_DELAY_S must not be shorter than REDIS_RETRY_FIRST_DELAY_S")
         return self
 
+    @property
+    def accounts_file_is_given(self) -> bool:
+        """Whether ACCOUNTS_FILE names the file; where nobody named one, there may be none yet."""
+        return "accounts_file" in self.model_fields_set
+
     def port_of(self, process: Process) -> int:
         """Where `process` listens: PORT, or its own default."""
         return self.port or DEFAULT_PORTS[process]

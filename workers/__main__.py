@@ -1,27 +1,28 @@
 """`python -m workers`: the launcher. It opens neither Redis nor the database; its worker processes do."""
 
-import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from loguru import logger
 
+from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
-from shared.bootstrap.drain import EXIT_FAILED, EXIT_MISTAKE, EXIT_STOPPED, Drain
+from shared.bootstrap.drain import EXIT_FAILED, EXIT_STOPPED, Drain
+from shared.bootstrap.lifecycle import tell_mistakes
+from shared.bootstrap.secrets import known_secrets
 from shared.bootstrap.watch import Watch
 from shared.core.errors import AccountsFileError, SettingsError
 from shared.core.redact import redact_url
 from shared.core.version import VERSION
-from shared.costs.accounts_file import load_accounts
+from shared.ledger.database import Database
 from shared.observability import events
 from shared.observability.logs import configure_logging
 from shared.observability.metrics import identify
-from shared.observability.redactor import secrets_of_environment, secrets_of_url
 from shared.probes.app import probe_app
 from shared.probes.server import ProbeServer
+from shared.redis_link import LinkConfig
 from shared.settings import Settings, load_settings
 from workers.folder import own_folder
 from workers.launcher import Launcher, Plan
@@ -33,14 +34,14 @@ def main() -> int:
     """Run the worker until it is asked to end. Returns the exit code."""
     try:
         settings = load_settings()
-        load_accounts(settings.accounts_file)
+        accounts = accounts_file(settings).load()
+        # Here rather than in the worker processes, which would be started again and again over a mistake in a URL.
+        LinkConfig.from_settings(settings)
+        Database(settings.database_url)
     except (SettingsError, AccountsFileError) as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr, flush=True)  # noqa: T201 - for a person, before the log is set up
-        return EXIT_MISTAKE
-    configure_logging(
-        level=settings.log_level, fmt=settings.log_format, process="worker", secrets=set(_secrets(settings))
-    )
+        return tell_mistakes(error)
+    secrets = known_secrets(settings, accounts)
+    configure_logging(level=settings.log_level, fmt=settings.log_format, process="worker", secrets=secrets)
     identify("worker")
     with own_folder() as folder:
         return _run(settings, folder)
@@ -81,14 +82,6 @@ def _plan(settings: Settings, folder: Path) -> Plan:
         redis_url=redact_url(settings.redis_url),
         folder=folder,
     )
-
-
-def _secrets(settings: Settings) -> Iterator[str]:
-    yield from secrets_of_url(settings.redis_url)
-    yield from secrets_of_url(settings.database_url)
-    if settings.api_token:
-        yield settings.api_token
-    yield from secrets_of_environment(os.environ)
 
 
 if __name__ == "__main__":

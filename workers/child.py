@@ -116,7 +116,9 @@ class Child:
     def _gist(self) -> Hashable:
         redis = self._container.link.health()
         details = redis.details
-        return redis.status, details.attempt, details.retry_count, details.error, details.degraded, self._direct.intake
+        database = self._container.checks.results()["database"].status
+        told = (redis.status, details.attempt, details.retry_count, details.error, details.degraded)
+        return *told, database, self._direct.intake
 
     def _phase(self) -> Phase:
         if self._stopped.is_set():

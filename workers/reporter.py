@@ -9,7 +9,7 @@ from workers.board import BoardClient
 from workers.facts import ChildFacts
 
 INTERVAL_S: Final = 1.0
-LOOK_S: Final = 0.25
+LOOK_S: Final = 0.5
 
 
 class Reporter:

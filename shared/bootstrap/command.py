@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.dispatching import Dispatch, adopt
 from shared.core.errors import RedisUnavailableError
 from shared.core.runs import Run
-from shared.costs.accounts_file import load_accounts
 from shared.ledger.accounts import sync_accounts
 from shared.ledger.database import Database
 from shared.ledger.fleet import processes
@@ -33,7 +33,7 @@ class Ledger:
 
     def sync_accounts(self) -> None:
         """Make the accounts file's list the ledger's. Raises AccountsFileError."""
-        accounts = load_accounts(self.settings.accounts_file)
+        accounts = accounts_file(self.settings).load()
         sync_accounts(self.db, [(account.name, account.provider, account.paused) for account in accounts])
 
     def running(self, process: Process) -> bool:

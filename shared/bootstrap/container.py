@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,14 +11,16 @@ from uuid import uuid4
 
 from loguru import logger
 
+from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
 from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck
 from shared.bootstrap.health import STUCK_AFTER_S, HealthSources, ProcessHealth
 from shared.bootstrap.periodic import Periodic
-from shared.bootstrap.upkeep import AccountsUpkeep, FleetUpkeep, RunsUpkeep, secrets_of_accounts
+from shared.bootstrap.secrets import known_secrets
+from shared.bootstrap.upkeep import AccountsUpkeep, FleetUpkeep, RunsUpkeep
 from shared.core.runs import RetryPolicy
 from shared.core.version import VERSION
-from shared.costs.accounts_file import AccountConfig, AccountsFile
+from shared.costs.accounts_file import AccountsFile
 from shared.ledger.database import Database
 from shared.ledger.fleet import ProcessBeat
 from shared.ledger.migrate import Migrator
@@ -26,7 +28,6 @@ from shared.observability import events
 from shared.observability.flood import Away
 from shared.observability.logs import configure_logging, flood_control, report_held_back
 from shared.observability.metrics import identify, render
-from shared.observability.redactor import secrets_of_environment, secrets_of_url
 from shared.probes.app import probe_app
 from shared.probes.checks import CheckRunner
 from shared.probes.server import ProbeServer
@@ -199,15 +200,19 @@ class Container:
 def build(process: Process, settings: Settings | None = None) -> Container:
     """Put a process together; nothing is started. Raises SettingsError, AccountsFileError."""
     settings = settings or load_settings()
-    accounts = AccountsFile(settings.accounts_file)
+    accounts = accounts_file(settings)
     configured = accounts.load()
     configure_logging(
         level=settings.log_level,
         fmt=settings.log_format,
         process=process,
-        secrets=set(_secrets(settings, configured)),
+        secrets=known_secrets(settings, configured),
     )
     container = Container(settings, accounts, _identity(process))
+    if not configured:
+        logger.bind(event=events.ACCOUNTS_LOADED, file=str(accounts.path), accounts=0).warning(
+            "No accounts: nothing is collected until the accounts file names some"
+        )
     if settings.app_env == "production" and container.db.dialect == "sqlite":
         bound = logger.bind(event=events.PROCESS_INSECURE, setting="DATABASE_URL")
         bound.warning("SQLite in production: fine for one machine and one worker process; otherwise use PostgreSQL")
@@ -221,15 +226,6 @@ def _identity(process: Process) -> Identity:
 
 def _threads(settings: Settings, process: Process) -> int:
     return settings.worker_threads if process == "worker" else 0
-
-
-def _secrets(settings: Settings, accounts: tuple[AccountConfig, ...]) -> Iterator[str]:
-    yield from secrets_of_url(settings.redis_url)
-    yield from secrets_of_url(settings.database_url)
-    if settings.api_token:
-        yield settings.api_token
-    yield from secrets_of_environment(os.environ)
-    yield from secrets_of_accounts(accounts)
 
 
 def _report_held_back() -> None:

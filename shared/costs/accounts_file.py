@@ -41,17 +41,20 @@ def load_accounts(path: Path | str) -> tuple[AccountConfig, ...]:
 class AccountsFile:
     """The accounts as of now: the file is looked at whenever they are asked for. Safe to use from any thread."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, may_be_missing: bool = False) -> None:
         self.path = Path(path)
+        self._may_be_missing = may_be_missing
         self._lock = threading.Lock()
         self._stamp: Stamp | None = None
         self._accounts: tuple[AccountConfig, ...] = ()
 
     def load(self) -> tuple[AccountConfig, ...]:
-        """Read the file, at start. Raises AccountsFileError."""
+        """Read the file, at start: no accounts when it is missing and may be. Raises AccountsFileError."""
         with self._lock:
             # The stamp is taken first: what changes during the reading is read again, never missed.
             self._stamp = _stamp(self.path)
+            if self._stamp is None and self._may_be_missing:
+                return self._accounts
             self._accounts = load_accounts(self.path)
             return self._accounts
 

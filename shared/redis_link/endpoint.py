@@ -84,8 +84,16 @@ def endpoint_of(url: str) -> Endpoint:
         max_connections=most,
         options=options,
     )
+    if not _accepted(kind, options):
+        wrong = [name for name in options if not _accepted(kind, {name: options[name]})]
+        raise ValueError(f"unknown option in the URL, or one of no use there: {', '.join(wrong) or 'in combination'}")
+    return endpoint
+
+
+def _accepted(kind: Kind, options: Mapping[str, Any]) -> bool:
+    """Whether redis-py makes a connection of these; it raises what it likes for an option it does not know."""
     try:
         CLASSES[kind](**options)
-    except Exception as error:  # noqa: BLE001 - redis-py raises what it likes for an option it does not know
-        raise ValueError(f"an option in the URL is not known or not allowed ({type(error).__name__})") from None
-    return endpoint
+    except Exception:  # noqa: BLE001 - as above; the caller says which option it was
+        return False
+    return True

@@ -197,3 +197,17 @@ def test_a_mistake_at_start_is_raised(path):
     path.write_text("oops")
     with pytest.raises(AccountsFileError):
         AccountsFile(path).load()
+
+
+def test_a_file_that_nobody_named_may_come_later(path, lines):
+    file = AccountsFile(path, may_be_missing=True)
+    assert file.load() == ()
+    assert file.current() == ()
+    change(path, FOCUS)
+    assert len(file.current()) == 1
+    assert lines == ["INFO Accounts file read again"]
+
+
+def test_a_file_that_was_named_must_be_there(path):
+    with pytest.raises(AccountsFileError, match="does not exist"):
+        AccountsFile(path).load()

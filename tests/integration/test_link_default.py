@@ -4,13 +4,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shared import redis_link
 from shared.core.errors import RedisUnavailableError
-from tests.support.links import connected
+from tests.support.links import Port, connected, keeps_silent
 from tests.support.need import skip_or_fail
 from tests.support.redis_server import RedisServer, find_binary
 from tests.support.waiting import wait_for
@@ -82,39 +83,60 @@ def test_the_beat_leaves_one_small_key_that_expires(server):
 
 
 @pytest.mark.usefixtures("default")
-def test_asking_for_the_client_costs_less_than_a_microsecond():
-    ask = redis_link.get_redis_safe
-    rounds, tracer = [], sys.gettrace()
+def test_asking_for_the_client_costs_no_more_than_a_few_calls_of_a_function():
+    # Compared in turns, so that a busy machine slows both down; the least question to Redis costs 500 times as much.
+    ask, call = redis_link.get_redis_safe, list.__len__
+    asked_ns, called_ns, tracer = [], [], sys.gettrace()
     sys.settrace(None)  # a measurement of coverage would be measured along
     for _ in range(50):
-        began_ns = time.perf_counter_ns()
-        for _ in range(1000):
-            ask()
-        rounds.append((time.perf_counter_ns() - began_ns) / 1000)
+        asked_ns.append(_thousand_ns(ask))
+        called_ns.append(_thousand_ns(lambda: call([])))
     sys.settrace(tracer)
-    assert statistics.median(rounds) < 1000
+    assert statistics.median(asked_ns) < 20 * statistics.median(called_ns)
 
 
-def test_init_works_alone_and_returns_within_50_ms_in_a_fresh_process(server):
+def _thousand_ns(action: Callable[[], object]) -> int:
+    began_ns = time.perf_counter_ns()
+    for _ in range(1000):
+        action()
+    return time.perf_counter_ns() - began_ns
+
+
+def test_init_works_alone_in_a_fresh_process(server):
+    program = (
+        "import time; from shared.redis_link import *\n"
+        "init_redis()\n"
+        "deadline = time.monotonic() + 20\n"
+        "while not is_redis_available() and time.monotonic() < deadline: pass\n"
+        "set_redis_value('k', 'v', 60); print(get_redis_value('k'))\n"
+        "close_redis()\n"
+    )
+    done = _in_a_fresh_process(program, REDIS_URL=server.url)
+    assert (done.returncode, done.stdout) == (0, "v\n"), done.stderr
+
+
+def test_init_does_not_wait_for_a_redis_that_keeps_silent():
     program = (
         "import time; from shared.redis_link import *\n"
         "began = time.perf_counter(); init_redis(); took = time.perf_counter() - began\n"
-        "assert took < 0.05, took\n"
-        "deadline = time.monotonic() + 5\n"
-        "while not is_redis_available() and time.monotonic() < deadline: pass\n"
-        "set_redis_value('k', 'v', 5); print(get_redis_value('k'))\n"
+        "assert took < 10, took\n"
+        "print(get_redis_health_status().status)\n"
         "close_redis()\n"
     )
-    environment = {**os.environ, "REDIS_URL": server.url, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    with Port(keeps_silent) as port:
+        done = _in_a_fresh_process(program, REDIS_URL=port.url, REDIS_CONNECT_TIMEOUT_S="30")
+    assert (done.returncode, done.stdout) == (0, "connecting\n"), done.stderr
+
+
+def _in_a_fresh_process(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "v\n"), done.stderr
 
 
 FORKING = """
@@ -125,7 +147,7 @@ link = RedisLink(LinkConfig(url=sys.argv[1]))
 seen = []
 link.on_change(lambda change: seen.append(change.current))
 link.start()
-assert link.wait_connected(5)
+assert link.wait_connected(20)
 client = link.get()
 parent_id = client.client_id()
 stop = threading.Event()
@@ -143,7 +165,7 @@ for _ in range(5):
     if pid == 0:
         code = 1
         try:
-            assert link.wait_connected(5), "the child connects"
+            assert link.wait_connected(20), "the child connects"
             assert client.ping() and link.get() is client
             assert client.client_id() != parent_id, "on a connection of its own"
             assert link.health().details.transitions[0].previous == "disconnected"
@@ -201,7 +223,7 @@ def test_many_threads_may_start_close_and_use_one_link_at_once(server):
             assert not thread.is_alive()
         assert odd == []
         link.start()
-        assert link.wait_connected(5)
+        assert link.wait_connected(20)
         assert link.client.ping()
         link.close()
         wait_for(lambda: not [t for t in threading.enumerate() if t.name == "redis-link"], what="no thread is left")

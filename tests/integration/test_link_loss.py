@@ -8,7 +8,7 @@ from redis.client import Pipeline
 
 from shared.core.errors import RedisUnavailableError
 from shared.redis_link import RedisLink
-from tests.support.links import captured, connected, limit_code, took_s
+from tests.support.links import FAR, captured, connected, found_by_a_look, limit_code
 from tests.support.need import skip_or_fail
 from tests.support.redis_server import RedisServer, find_binary
 from tests.support.waiting import wait_for
@@ -43,27 +43,25 @@ class Caller(threading.Thread):
             self.error = error
 
 
-def test_a_server_that_dies_is_noticed_within_a_tenth_of_a_second(server):
-    with connected(server.url) as link:
+def test_a_server_that_dies_is_noticed_by_the_end_of_its_stream_long_before_the_next_beat(server):
+    with connected(server.url, beat_interval_s=60) as link:
         noticed = threading.Event()
         link.on_change(lambda change: noticed.set() if change.previous == "connected" else None)
         process = server.process
         assert process is not None
         process.kill()
-        process.wait(5)
-        began_s = time.monotonic()
-        assert noticed.wait(2)
-        assert time.monotonic() - began_s < 0.1
+        process.wait(10)
+        assert noticed.wait(20)
         assert not link.is_available()
 
 
 def test_the_lines_of_a_loss_count_from_attempt_0(server):
     with captured() as lines, connected(server.url) as link:
         server.kill()
-        wait_for(lambda: link.health().details.retry_count == 3, timeout_s=6, what="three attempts failed")
+        wait_for(lambda: link.health().details.retry_count == 3, timeout_s=20, what="three attempts failed")
         assert link.health().details.attempt == 3
         server.start()
-        assert took_s(link.is_available, 2, "connected") < 0.5
+        assert link.wait_connected(20)
     assert lines.texts[4:8] == [
         "Redis: Reconnecting after connection loss",
         "Redis: Runtime reconnecting in 1000ms (attempt 0)",
@@ -71,6 +69,14 @@ def test_the_lines_of_a_loss_count_from_attempt_0(server):
         "Redis: Runtime reconnecting in 4000ms (attempt 2)",
     ]
     assert lines.saying("(retryCount: 3,")
+
+
+def test_a_server_that_comes_back_is_connected_by_a_look_long_before_the_next_attempt(server):
+    with connected(server.url, **FAR) as link:
+        server.kill()
+        wait_for(lambda: not link.is_available(), what="lost")
+        with found_by_a_look(link):
+            server.start()
 
 
 def test_a_client_handed_out_is_valid_for_life(server):
@@ -82,13 +88,13 @@ def test_a_client_handed_out_is_valid_for_life(server):
             with pytest.raises(RedisUnavailableError):
                 client.ping()
             server.start()
-            assert link.wait_connected(5)
+            assert link.wait_connected(20)
             assert client.ping()
         assert link.get() is client
 
 
-def test_a_hanging_server_is_left_within_3_s_its_threads_are_freed_and_it_heals_in_half_a_second(server):
-    with connected(server.url, command_timeout_s=60) as link:
+def test_a_hanging_server_is_left_by_the_beat_its_threads_are_freed_and_it_heals_when_it_answers(server):
+    with connected(server.url, command_timeout_s=60, **FAR) as link:
         client = link.get()
         pubsub = client.pubsub()
         pubsub.subscribe("news")
@@ -99,20 +105,21 @@ def test_a_hanging_server_is_left_within_3_s_its_threads_are_freed_and_it_heals_
         callers.append(Caller(lambda: pubsub.get_message(timeout=None)))
         wait_for(lambda: all(caller.calls > 3 for caller in callers[:10]), what="all are at work")
         server.freeze()
-        assert took_s(lambda: not link.is_available(), 4, "left connected") < 3
+        wait_for(lambda: not link.is_available(), timeout_s=20, what="left, though a command may take 60 s")
         for caller in callers:
-            caller.join(1)
+            caller.join(10)
         errors = [caller.error for caller in callers]
         assert all(isinstance(error, RedisUnavailableError) for error in errors), errors
         assert all(error.code == "TIMEOUT" for error in errors if isinstance(error, RedisUnavailableError))
         assert any(error.sent for error in errors if isinstance(error, RedisUnavailableError))
         began_s = time.monotonic()
-        with pytest.raises(RedisUnavailableError):
-            client.get("x")
-        assert time.monotonic() - began_s < 0.02
-        wait_for(lambda: link.health().details.retry_count >= 2, timeout_s=8, what="attempts failed, too")
-        server.thaw()
-        assert took_s(link.is_available, 3, "healed") < 0.5
+        for _ in range(100):
+            with pytest.raises(RedisUnavailableError):
+                client.get("x")
+        assert time.monotonic() - began_s < 20, "a connection each would have waited for 100 times 2 s"
+        with found_by_a_look(link):
+            assert link.health().details.retry_count >= 2
+            server.thaw()
         assert client.ping()
 
 
@@ -120,9 +127,9 @@ def test_a_frozen_server_is_not_sent_connection_after_connection(server):
     with connected(server.url) as link:
         before = server.admin().info("stats")["total_connections_received"]
         server.freeze()
-        wait_for(lambda: link.health().details.retry_count >= 3, timeout_s=12, what="attempts failed")
+        wait_for(lambda: link.health().details.retry_count >= 3, timeout_s=30, what="attempts failed")
         server.thaw()
-        assert link.wait_connected(2)
+        assert link.wait_connected(20)
         assert server.admin().info("stats")["total_connections_received"] - before <= 4
 
 
@@ -177,10 +184,10 @@ def test_nothing_but_our_own_error_leaves_the_link_however_often_the_server_dies
             server.kill()
             wait_for(lambda: not link.is_available(), what="lost")
             server.start()
-            assert link.wait_connected(5)
+            assert link.wait_connected(20)
         stop.set()
         for thread in threads:
-            thread.join(5)
+            thread.join(20)
             assert not thread.is_alive()
         assert odd == []
         assert refusals
@@ -236,7 +243,7 @@ def test_a_full_pool_is_told_at_once_and_shown_as_a_limit(server):
         for connection in held:
             client.connection_pool.release(connection)
         assert client.ping()
-        wait_for(lambda: link.health().details.degraded is None, timeout_s=8, what="forgotten")
+        wait_for(lambda: link.health().details.degraded is None, timeout_s=20, what="forgotten")
 
 
 def test_closing_the_link_frees_threads_that_wait(server):
@@ -245,6 +252,6 @@ def test_closing_the_link_frees_threads_that_wait(server):
         caller = Caller(lambda: client.blpop("nothing", timeout=50))
         wait_for(lambda: any(c["cmd"] == "blpop" for c in server.admin().client_list()), what="it waits")
         link.close()
-        caller.join(2)
+        caller.join(20)
         assert isinstance(caller.error, RedisUnavailableError)
         assert caller.error.code == "CLOSED"

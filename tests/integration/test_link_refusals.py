@@ -5,7 +5,17 @@ import pytest
 import redis
 
 from shared.core.errors import RedisUnavailableError
-from tests.support.links import Port, captured, connected, error_code, limit_code, linked, speaks_http, took_s
+from tests.support.links import (
+    FAR,
+    Port,
+    captured,
+    connected,
+    error_code,
+    found_by_a_look,
+    limit_code,
+    linked,
+    speaks_http,
+)
 from tests.support.need import skip_or_fail
 from tests.support.redis_server import RedisServer, find_binary, free_port
 from tests.support.waiting import wait_for
@@ -38,7 +48,7 @@ def test_a_wrong_password_fails_at_once_is_said_once_with_its_hint_and_heals(ser
             link.client.ping()
         assert caught.value.code == "WRONGPASS"
         admin.execute_command("ACL", "SETUSER", "bob", ">wrong-secret")
-        assert took_s(link.is_available, 2, "healed") < 1
+        assert link.wait_connected(20)
         assert "wrong-secret" not in repr(link.health())
     refused = lines.saying("Refused by server (WRONGPASS)")
     assert len(refused) == 1
@@ -65,7 +75,7 @@ def test_a_password_that_is_rotated_away_is_told_by_the_next_connection_and_heal
         wait_for(lambda: link.health().status == "failed", what="failed")
         assert error_code(link) == "WRONGPASS"
         admin.execute_command("ACL", "SETUSER", "bob", ">old")
-        assert link.wait_connected(2)
+        assert link.wait_connected(20)
 
 
 def test_a_database_number_out_of_range_is_told(server):
@@ -80,7 +90,7 @@ def test_a_user_who_may_not_write_the_beat_is_told_what_to_allow(server):
         wait_for(lambda: link.health().status == "failed", what="failed")
         assert error_code(link) == "NOPERM"
         server.admin().execute_command("ACL", "SETUSER", "bob", "+set")
-        assert link.wait_connected(2)
+        assert link.wait_connected(20)
 
 
 def test_something_that_is_no_redis_is_told():
@@ -89,47 +99,46 @@ def test_something_that_is_no_redis_is_told():
         assert error_code(link) == "NOT_REDIS"
 
 
-def test_a_replica_is_left_within_3_s_and_taken_again_when_it_is_promoted(server):
+def test_a_replica_is_left_by_itself_and_taken_again_when_it_is_promoted(server):
     admin = server.admin()
-    with connected(server.url) as link:
+    with connected(server.url, **FAR) as link:
         client = link.get()
         client.ping()
         admin.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
-        assert took_s(lambda: not link.is_available(), 4, "told") < 3
+        wait_for(lambda: not link.is_available(), timeout_s=20, what="left by the beat, without a caller")
         assert error_code(link) == "READONLY"
-        wait_for(lambda: link.health().details.retry_count >= 1, what="an attempt failed, too")
-        assert link.health().status == "connecting"
-        admin.execute_command("REPLICAOF", "NO", "ONE")
-        assert took_s(link.is_available, 2, "healed") < 0.5
+        with found_by_a_look(link):
+            assert (link.health().status, link.health().details.retry_count >= 1) == ("connecting", True)
+            admin.execute_command("REPLICAOF", "NO", "ONE")
         assert client.set("a", "b")
 
 
 def test_a_command_that_meets_a_replica_has_the_link_look_at_once(server):
-    with connected(server.url) as link:
+    with connected(server.url, beat_interval_s=60) as link:
         server.admin().execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
         with pytest.raises(redis.exceptions.ReadOnlyError):
             link.client.set("a", "b")
-        assert took_s(lambda: not link.is_available(), 2, "told") < 0.3
+        wait_for(lambda: not link.is_available(), timeout_s=20, what="left, long before a beat that writes")
 
 
-def test_a_full_memory_is_told_within_3_s_stays_connected_and_heals(server):
+def test_a_full_memory_is_told_by_itself_stays_connected_and_heals(server):
     admin = server.admin()
     with captured() as lines, connected(server.url) as link:
         admin.config_set("maxmemory", 1_000_000)
-        assert took_s(lambda: link.health().details.degraded, 4, "told") < 3
+        wait_for(lambda: link.health().details.degraded, timeout_s=20, what="told by the beat, without a caller")
         assert limit_code(link) == "OOM"
         assert (link.health().status, link.is_available()) == ("connected", True)
         assert link.client.get("x") is None
         admin.config_set("maxmemory", 0)
-        assert took_s(lambda: link.health().details.degraded is None, 4, "healed") < 3
+        wait_for(lambda: link.health().details.degraded is None, timeout_s=20, what="healed")
     assert len(lines.saying("limited (OOM)")) == 1
     assert len(lines.saying("Fully usable again")) == 1
 
 
 def test_a_server_that_is_full_to_begin_with_is_connected_and_degraded(server):
     server.admin().config_set("maxmemory", 1_000_000)
-    with connected(server.url) as link:
-        assert took_s(lambda: link.health().details.degraded, 1, "told") < 0.5
+    with connected(server.url, beat_interval_s=60) as link:
+        wait_for(lambda: link.health().details.degraded, timeout_s=20, what="told, long before a beat that writes")
 
 
 def test_a_disk_that_cannot_be_written_is_told_and_heals(server):
@@ -141,21 +150,19 @@ def test_a_disk_that_cannot_be_written_is_told_and_heals(server):
         with pytest.raises(redis.ResponseError):
             admin.save()
         admin.bgsave()
-        wait_for(lambda: link.health().details.degraded, timeout_s=5, what="told")
+        wait_for(lambda: link.health().details.degraded, timeout_s=20, what="told")
         assert limit_code(link) == "MISCONF"
         admin.config_set("stop-writes-on-bgsave-error", "no")
-        wait_for(lambda: link.health().details.degraded is None, timeout_s=5, what="healed")
+        wait_for(lambda: link.health().details.degraded is None, timeout_s=20, what="healed")
 
 
 def test_a_server_without_room_for_clients_is_connecting_and_found_when_there_is_room(server):
     admin = server.admin()
     admin.ping()
     admin.config_set("maxclients", 1)
-    with linked(server.url) as link:
-        wait_for(lambda: link.health().details.retry_count == 2, timeout_s=5, what="attempts failed")
+    with linked(server.url, **FAR) as link, found_by_a_look(link):
         assert (link.health().status, error_code(link)) == ("connecting", "MAXCLIENTS")
         admin.config_set("maxclients", 100)
-        assert took_s(link.is_available, 3, "connected") < 1.5
 
 
 def test_no_room_for_another_pooled_connection_is_a_limit_not_an_outage(server):
@@ -173,19 +180,19 @@ def test_no_room_for_another_pooled_connection_is_a_limit_not_an_outage(server):
 def test_a_server_that_runs_a_script_is_left_and_taken_again(server):
     admin = server.admin()
     admin.config_set("lua-time-limit", 100)
-    with connected(server.url) as link:
+    with connected(server.url, **FAR) as link:
         endless = threading.Thread(target=_forever, args=(server,), daemon=True)
         endless.start()
-        wait_for(lambda: not link.is_available(), timeout_s=5, what="left")
-        wait_for(lambda: error_code(link) == "BUSY", timeout_s=8, what="told")
-        wait_for(lambda: _killed(admin), timeout_s=5, what="the script was ended")
-        assert took_s(link.is_available, 3, "taken again") < 0.6
-        endless.join(5)
+        wait_for(lambda: not link.is_available(), timeout_s=20, what="left")
+        wait_for(lambda: error_code(link) == "BUSY", timeout_s=20, what="told")
+        with found_by_a_look(link):
+            wait_for(lambda: _killed(admin), timeout_s=20, what="the script was ended")
+        endless.join(20)
 
 
 def _forever(server):
     with pytest.raises(redis.ResponseError):
-        redis.Redis.from_url(server.url, socket_timeout=30).eval("while true do end", 0)
+        redis.Redis.from_url(server.url, socket_timeout=120).eval("while true do end", 0)
 
 
 def _killed(admin):
@@ -197,17 +204,17 @@ def _killed(admin):
 
 def test_a_server_that_loads_its_data_is_waited_for(server):
     admin = server.admin()
-    for number in range(300):
+    for number in range(500):
         admin.set(f"key:{number}", "x" * 100)
     admin.save()
     server.kill()
     server.args = ("--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024")
     server.start(wait=False)
     with linked(server.url) as link:
-        wait_for(lambda: error_code(link) == "LOADING", timeout_s=5, what="told")
+        wait_for(lambda: error_code(link) == "LOADING", timeout_s=20, what="told")
         assert link.health().status == "connecting"
-        wait_for(link.is_available, timeout_s=20, what="loaded")
-        assert link.client.dbsize() >= 300
+        wait_for(link.is_available, timeout_s=40, what="loaded")
+        assert link.client.dbsize() >= 500
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +247,7 @@ def tls_server(certificate):
 
 def test_tls_works_and_a_hang_frees_threads_and_heals(tls_server, certificate):
     url = f"rediss://localhost:{tls_server[1]}/0?ssl_ca_certs={certificate}/cert.pem"
-    with connected(url, command_timeout_s=60) as link:
+    with connected(url, command_timeout_s=60, **FAR) as link:
         link.set_value("k", "v")
         assert link.get_value("k") == "v"
         errors = []
@@ -255,16 +262,21 @@ def test_tls_works_and_a_hang_frees_threads_and_heals(tls_server, certificate):
         thread.start()
         wait_for(lambda: any(c["cmd"] == "blpop" for c in tls_server[0].admin().client_list()), what="it waits")
         tls_server[0].freeze()
-        assert took_s(lambda: not link.is_available(), 4, "left") < 3
-        thread.join(1)
+        wait_for(lambda: not link.is_available(), timeout_s=20, what="left, though a command may take 60 s")
+        thread.join(20)
         assert isinstance(errors[0], RedisUnavailableError)
-        wait_for(lambda: link.health().details.retry_count >= 1, timeout_s=5, what="an attempt failed")
-        tls_server[0].thaw()
-        assert took_s(link.is_available, 3, "healed") < 0.5
+        with found_by_a_look(link):
+            assert link.health().details.retry_count >= 1
+            tls_server[0].thaw()
+
+
+def test_over_tls_too_a_server_that_dies_is_noticed_by_the_end_of_its_stream(tls_server, certificate):
+    url = f"rediss://localhost:{tls_server[1]}/0?ssl_ca_certs={certificate}/cert.pem"
+    with connected(url, beat_interval_s=60) as link:
         process = tls_server[0].process
         process.kill()
-        process.wait(5)
-        assert took_s(lambda: not link.is_available(), 2, "noticed") < 0.1
+        process.wait(10)
+        wait_for(lambda: not link.is_available(), timeout_s=20, what="noticed, long before the next beat")
 
 
 def test_a_certificate_that_is_not_trusted_is_told(tls_server):
@@ -291,4 +303,4 @@ def test_protocol_2_works_as_well(server):
         assert link.get_value("k") == "v"
         assert link.health().details.server_role == "master"
         server.admin().config_set("maxmemory", 1_000_000)
-        wait_for(lambda: link.health().details.degraded, timeout_s=4, what="told")
+        wait_for(lambda: link.health().details.degraded, timeout_s=20, what="told")

@@ -20,3 +20,9 @@ def wait_for(condition: Callable[[], T], timeout_s: float = 10.0, what: str = ""
             name = what or getattr(condition, "__name__", repr(condition))
             raise AssertionError(f"not within {timeout_s:g} s: {name} (last value: {value!r})")
         time.sleep(POLL_S)
+
+
+def pass_time(seconds: float) -> None:
+    """Let this much time pass, where it is time itself that a test is about."""
+    until_s = time.monotonic() + seconds
+    wait_for(lambda: time.monotonic() >= until_s, seconds + 5, f"{seconds:g} s to pass")
