@@ -1,11 +1,12 @@
 """How long until Holdfast works again after an outage, beside a plain Dramatiq worker in the same run.
 
-    python -m benchmarks.recovery [--outages 40] [--seed 1] [--fault kill|freeze]
+    python -m benchmarks.recovery [--outages 40] [--seed 1] [--fault kill|freeze] [--proxy]
 
 The real processes run against a real redis-server that is killed (and comes back empty) or frozen for 5, 20 or 60 s,
 each outage beginning at a random phase. Time counts from the moment Redis answers PING to the harness: to the moment
 the last of the three processes is connected, and to the first job done. Ours is a manual run recorded during the
-outage; the plain worker's job is enqueued as soon as Redis answers, since its enqueueing fails before.
+outage; the plain worker's job is enqueued as soon as Redis answers, since its enqueueing fails before. With --proxy
+both stand behind a TCP proxy that accepts for the dead server.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from typing import Any
 
 from benchmarks.plain_worker import enqueue
 from tests.support.exports import month_of_exports
+from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
 from tests.support.system import ROOT, Running, System, running_system
 from tests.support.waiting import wait_for
@@ -155,6 +157,7 @@ def main() -> None:
     parser.add_argument("--outages", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault", choices=["kill", "freeze"], default="kill")
+    parser.add_argument("--proxy", action="store_true")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     lengths = [SHARE[number % len(SHARE)] for number in range(arguments.outages)]
@@ -164,11 +167,11 @@ def main() -> None:
         folder = Path(temporary)
         month_of_exports(folder)
         off = {"DIRECT_AFTER_S": "0"}
-        with (
-            RedisServer() as redis,
-            plain_worker(folder, redis.url),
-            running_system(folder, redis_url=redis.url, environment=off) as system,
-        ):
+        with contextlib.ExitStack() as stack:
+            redis = stack.enter_context(RedisServer())
+            url = stack.enter_context(TcpProxy(redis.port)).url if arguments.proxy else redis.url
+            stack.enter_context(plain_worker(folder, url))
+            system = stack.enter_context(running_system(folder, redis_url=url, environment=off))
             system.start()
             system.wait_serving()
             system.wait_runs("succeeded")
@@ -181,7 +184,7 @@ def main() -> None:
                     f" first job {one.job_s:.3f} s, plain {one.plain_s:.3f} s",
                     flush=True,
                 )
-    print(f"seed {arguments.seed}, fault {arguments.fault}")
+    print(f"seed {arguments.seed}, fault {arguments.fault}{', behind a proxy' if arguments.proxy else ''}")
     report(found)
 
 
