@@ -11,7 +11,7 @@ E2E_JOBS ?= 0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test check format bench soak lock clean
 
 help: ## list the targets
 	@echo "Holdfast: daily cloud costs, collected whatever Redis does"
@@ -54,6 +54,10 @@ bench: setup ## measure recovery and the cost of being safe (tens of minutes)
 	@for file in $$(grep -l '^if __name__ ==' benchmarks/*.py); do \
 	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" || exit 1; \
 	done
+
+soak: setup ## 200 random kills on each database, with outages meanwhile; SOAK="--seed 7" repeats one (ten minutes)
+	LEDGER_EXAMPLES=300 $(BIN)/pytest -q tests/integration/test_ledger_machine.py
+	$(BIN)/python -m tests.soak $(SOAK)
 
 lock: ## write the requirements again from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements.txt

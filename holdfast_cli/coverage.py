@@ -49,6 +49,9 @@ def show_coverage(ledger: Ledger, *, days: DayRange, account: str | None, as_jso
     console = stdout()
     for line in grid(found, days=days, width=console.width, ascii_only=not unicode_safe(console)):
         _print_line(console, line)
+    paused = [each.account for each in found if each.paused]
+    if paused:
+        stderr().print(f"Paused, nothing new is collected: {', '.join(paused)}", markup=False)
 
 
 def grid(accounts: Sequence[AccountCoverage], *, days: DayRange, width: int, ascii_only: bool) -> Iterator[Text]:

@@ -12,10 +12,11 @@ from loguru import logger
 from rich.markup import escape
 
 from holdfast_cli import collect as collecting
-from holdfast_cli import failures
+from holdfast_cli import failures, holds
 from holdfast_cli import ledger as ledger_commands
 from holdfast_cli import runs as running
 from holdfast_cli.arguments import days, names, one_of
+from holdfast_cli.cancel import cancel as cancel_run
 from holdfast_cli.costs import CostView, show_costs
 from holdfast_cli.coverage import show_coverage
 from holdfast_cli.output import stderr
@@ -45,6 +46,7 @@ Start = Annotated[str | None, typer.Option("--start", metavar="DAY", help="First
 End = Annotated[str | None, typer.Option("--end", metavar="DAY", help="Last day, inclusive.")]
 Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="This account alone.")]
 Accounts = Annotated[list[str] | None, typer.Option("--account", metavar="NAME", help="May be repeated.")]
+Held = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its name in the accounts file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, shaped like the API's answer.")]
 
 
@@ -100,6 +102,29 @@ def runs(
 
 
 @app.command()
+def cancel(
+    *, run: Annotated[str, typer.Argument(metavar="RUN", help="Its number in `holdfast runs`.")], as_json: Json = False
+) -> None:
+    """End a run that has not ended. Its days wait for the next fire of the schedule, or for a request."""
+    with open_ledger() as ledger:
+        cancel_run(ledger, run, as_json=as_json)
+
+
+@app.command()
+def pause(*, account: Held, as_json: Json = False) -> None:
+    """Collect nothing more for an account until it is resumed, whatever the accounts file says."""
+    with open_ledger() as ledger:
+        holds.pause(ledger, account, as_json=as_json)
+
+
+@app.command()
+def resume(*, account: Held, as_json: Json = False) -> None:
+    """Let a paused account go on: what was missed within the look-back is planned again."""
+    with open_ledger() as ledger:
+        holds.resume(ledger, account, as_json=as_json)
+
+
+@app.command()
 def coverage(*, start: Start = None, end: End = None, account: Account = None, as_json: Json = False) -> None:
     """Show which days of which accounts are there: of the look-back window, unless told otherwise."""
     with open_ledger() as ledger:
@@ -146,6 +171,23 @@ def adopt(*, as_json: Json = False) -> None:
     """Take over a Redis that carries another ledger's mark, after this ledger's database was restored or replaced."""
     with open_ledger() as ledger:
         ledger_commands.adopt(ledger, as_json=as_json)
+
+
+@ledger_app.command()
+def check(
+    *,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long a run may show no sign of life; RUN_LEASE_S + 15 unless told."
+        ),
+    ] = None,
+    at_rest: Annotated[bool, typer.Option("--at-rest", help="No run may be open either.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check everything that must hold in the ledger, also while the system runs. Exits with 1 if something does not."""
+    with open_ledger() as ledger:
+        ledger_commands.check(ledger, grace_s=grace, at_rest=at_rest, as_json=as_json)
 
 
 def execute(arguments: Sequence[str]) -> int:

@@ -93,7 +93,10 @@ class Planner:
         if not self._registered.is_set():
             return
         self._fired.clear()
-        due = newest(self._timetable.between(self._planned_until, self._clocks.now()))
+        now = self._clocks.now()
+        # A clock that was set back passes some fires again, or for the first time: the ledger knows which.
+        self._planned_until = min(self._planned_until, now)
+        due = newest(self._timetable.between(self._planned_until, now))
         try:
             for fire in due:
                 self._plan_fire(fire)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from shared.bootstrap.periodic import Periodic
+from shared.bootstrap.periodic import JOIN_S, Periodic
 from shared.observability.pulse import Pulse
 
 
@@ -29,9 +29,13 @@ class Rounds:
         """Begin the next round now. Never blocks."""
         self._periodic.hurry()
 
-    def stop(self) -> None:
-        """Begin no further round. Safe to call twice, and before `start`."""
-        self._periodic.stop()
+    def end(self) -> None:
+        """Begin no further round, without waiting for one under way."""
+        self._periodic.end()
+
+    def stop(self, timeout_s: float = JOIN_S) -> None:
+        """The same, and wait shortly for a round under way. Safe to call twice, and before `start`."""
+        self._periodic.stop(timeout_s)
 
     def _round(self) -> None:
         self.pulse.beat()

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from scheduler.alerting import Alerting
 from scheduler.catchup import Clocks, Planner, Span
 from scheduler.clock import DailyClock
 from scheduler.dispatcher import Dispatcher
+from scheduler.housekeeping import DeadHints, OurRedis, Retention
 from scheduler.lease import LeaseKeeper, look_interval_s
 from scheduler.ledger import SchedulerLedger
 from scheduler.registration import CONNECTED, Registration
@@ -16,15 +18,19 @@ from scheduler.timetable import Timetable
 from shared.bootstrap.container import Container
 from shared.bootstrap.dispatching import Dispatch
 from shared.bootstrap.health import STUCK_AFTER_S
+from shared.bootstrap.periodic import stop_all
 from shared.core.connection import StateChange
 from shared.core.health import CheckResult, CheckStatus
 from shared.ledger.lease import LeaseWatch
+from shared.ledger.migrate import MigratorState
+from shared.ledger.retention import forget_old
 from shared.messaging.sender import DramatiqSender
 from shared.observability.pulse import Pulse
 
 PLANNING_S: Final = 1.0
 DISPATCH_S: Final = 0.5
 REGISTRATION_S: Final = 0.5
+HOUSEKEEPING_S: Final = 1.0
 
 
 class Scheduler:
@@ -56,6 +62,15 @@ class Scheduler:
             ledger, LeaseWatch(settings.run_lease_s), clock=time.monotonic, taken_back=self._dispatching.hurry
         )
         self._leases = Rounds(keeper.turn, name="leases", interval_s=look_interval_s(settings.run_lease_s))
+        self._retention = Retention(
+            lambda after: forget_old(container.db, keep_days=settings.run_retention_days, after=after),
+            clock=time.monotonic,
+        )
+        self._dead = DeadHints(
+            OurRedis(container.db, container.link, namespace=settings.redis_namespace), clock=time.monotonic
+        )
+        self._housekeeping = Rounds(self._keep_house, name="housekeeping", interval_s=HOUSEKEEPING_S)
+        self._alerting = Alerting(container)
         self._clock = DailyClock(self._timetable, self._fired)
         self._registration = Registration(container.link, self._register, clock=time.monotonic)
         self._registering = Rounds(
@@ -76,8 +91,8 @@ class Scheduler:
         """Plan and send nothing more."""
         self._container.link.off_change(self._link_changed)
         self._clock.stop()
-        for rounds in self._rounds():
-            rounds.stop()
+        self._alerting.stop()
+        stop_all(self._rounds())
 
     def check(self) -> CheckResult:
         """Readiness: when the next fire is due, or why none is. From memory."""
@@ -116,8 +131,17 @@ class Scheduler:
         self._planner.fire()
         self._planning.hurry()
 
+    def _keep_house(self) -> None:
+        # A newer release's schema is that release's to tidy.
+        if self._container.migrator.state is not MigratorState.READY:
+            return
+        if self._container.settings.run_retention_days:
+            self._retention.turn()
+        self._dead.turn()
+
     def _rounds(self) -> tuple[Rounds, ...]:
-        return (self._registering, self._planning, self._dispatching, self._leases)
+        work = (self._registering, self._planning, self._dispatching, self._leases, self._housekeeping)
+        return (*work, *self._alerting.rounds)
 
     def _pulses(self) -> Iterator[tuple[str, Pulse]]:
         yield "clock", self._clock.pulse

@@ -82,9 +82,10 @@ def catchup_days(timetable: Timetable, *, started_at: datetime, now: datetime, l
     """Which days a catch-up may take: `lookback` of them, at `now`, in a process that started at `started_at`.
 
     Days that had ended by then are taken at once. A later one is left to the first fire after its end, which collects
-    it with its window; only when that fire has passed and the day is still missing is it the catch-up's.
+    it with its window; only when that fire has passed and the day is still missing is it the catch-up's. A clock that
+    was ahead at the start and has been set right since makes no day of the future.
     """
-    end: date = max(last_complete_day(started_at), last_complete_day(timetable.last(now).at))
+    end: date = max(last_complete_day(min(started_at, now)), last_complete_day(timetable.last(now).at))
     return DayRange(end - timedelta(days=lookback - 1), end)
 
 

@@ -24,7 +24,7 @@ DOTENV: Final = ".env"
 PER_PROCESS: Final = frozenset({"PORT", "PROBE_PORT"})
 DEFAULT_PORTS: Final[Mapping[Process, int]] = {"status_api": 4000, "scheduler": 4100, "worker": 4200}
 # Their values may hold a password: an error about them never repeats what was given.
-SECRET: Final = frozenset({"redis_url", "database_url", "api_token"})
+SECRET: Final = frozenset({"redis_url", "database_url", "api_token", "alert_webhook_url"})
 API_PROBE_OFFSET: Final = 50
 LAST_PORT: Final = 65_535
 
@@ -61,11 +61,14 @@ class Settings(BaseSettings):
     cost_timezone: str = "UTC"
     cost_window_days: Annotated[int, Field(ge=1, le=366)] = 7
     cost_lookback_days: Annotated[int, Field(ge=1, le=366)] = 30
+    cost_deadline: str | None = None
+    alert_webhook_url: str | None = Field(None, repr=False)
 
     run_renew_s: PositiveSeconds = 10
     run_lease_s: PositiveSeconds = 30
     run_max_s: PositiveSeconds = 3600
     run_retry_delays_s: Annotated[tuple[float, ...], NoDecode] = (60.0, 300.0, 900.0, 3600.0)
+    run_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 400
     dispatch_window: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     direct_after_s: Annotated[float, Field(ge=0, le=86_400)] = 60
     worker_processes: Annotated[int, Field(ge=1, le=64)] = 1
@@ -147,6 +150,28 @@ class Settings(BaseSettings):
             Crontab.parse(value)
         except ValueError as error:
             raise ValueError(f"must be a crontab line of five fields, such as '0 2 * * *' ({error})") from None
+        return value
+
+    @field_validator("cost_deadline")
+    @classmethod
+    def _deadline(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
+            raise ValueError("must be a time of day as in 10:00, or unset for no deadline")
+        return value or None
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _webhook(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            # Nothing of it is repeated: its path is a secret at most services.
+            raise ValueError("must be a URL that begins with https:// or http:// and names a host")
         return value
 
     @field_validator("run_retry_delays_s", mode="before")

@@ -1,6 +1,7 @@
 """Calls with a deadline: what a frozen server holds is a thread of ours, never the one that answers a request."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -42,8 +43,9 @@ class BoundedCalls:
             threads, self._threads = self._threads, []
         for _ in threads:
             self._queue.put(None)
+        until_s = time.monotonic() + JOIN_S
         for thread in threads:
-            thread.join(JOIN_S)
+            thread.join(max(0.0, until_s - time.monotonic()))
 
     def _start(self) -> None:
         if len(self._threads) == self._size:

@@ -30,6 +30,8 @@ from workers.reporter import Reporter
 
 # Dramatiq hands these on to its own shutdown, which takes up to a second to begin; ours begins at once.
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+# Half of what all last words may take.
+BREAK_OFF_S: Final = 0.3
 
 
 class Child:
@@ -64,7 +66,7 @@ class Child:
             self._holdings,
             requested=ending,
             stop_intake=self._stop_intake,
-            hand_back=self._collector.hand_back,
+            hand_back=self._hand_back,
             closers=(self._give_back_hints, container.stop),
             leave=self._leave,
         )
@@ -156,6 +158,11 @@ class Child:
         for thread in self._worker.workers if self._worker else ():
             thread.stop()
         self._reporter.changed()
+
+    def _hand_back(self, held: Held) -> None:
+        # A store under way holds the very rows that handing back needs.
+        self._container.db.break_off_writes(BREAK_OFF_S)
+        self._collector.hand_back(held)
 
     def _give_back_hints(self) -> None:
         """Hints that no thread has begun go back to the queue, for other workers."""

@@ -12,7 +12,8 @@ from shared.core.costs import FetchedCosts
 from shared.core.errors import DatabaseUnavailableError, ProviderError
 from shared.core.runs import RetryPolicy, Run, RunReady, RunState
 from shared.ledger.claims import Claim
-from shared.observability import events, metrics
+from shared.observability import events, failpoints, metrics
+from shared.observability.failpoints import Point
 from workers.facts import Intake
 from workers.holdings import Held, Holdings
 
@@ -94,7 +95,9 @@ class Collector:
             return self.draining.is_set() or held.lost.is_set()
 
         try:
+            failpoints.reached(Point.FETCH_BEGUN)
             fetched = self.fetch(held.claim.run)
+            failpoints.reached(Point.FETCHED)
             logger.bind(event=events.RUN_FETCHED, rows=len(fetched.rows)).debug("Costs fetched")
             rows = self._persist(lambda: self.ledger.store(held.claim, fetched), given_up)
         except DatabaseUnavailableError:

@@ -1,7 +1,7 @@
 """The ledger and the providers, as collecting needs them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 from uuid import UUID
@@ -23,6 +23,8 @@ class DatabaseLedger:
 
     db: Database
     holder: str
+    # Accounts that had a run claimed here without a hint since all others that wait had one.
+    _served: set[str] = field(default_factory=set)
 
     @cached_property
     def _id(self) -> UUID:
@@ -37,8 +39,13 @@ class DatabaseLedger:
         return claims.claim(self.db, ready, holder=self.holder)
 
     def claim_next(self) -> Claim | None:
-        """Make the most urgent due run ours; None when there is none."""
-        return claims.claim_next_due(self.db, holder=self.holder)
+        """Make the most urgent due run ours, of each account in turn; None when there is none. For one thread."""
+        claim = claims.claim_next_due(self.db, holder=self.holder, served=self._served)
+        if claim is None or claim.run.account in self._served:
+            self._served.clear()
+        if claim is not None:
+            self._served.add(claim.run.account)
+        return claim
 
     def renew(self, held: list[Claim]) -> Iterable[int]:
         """Raise the runs' beats; which of them are still ours."""

@@ -10,7 +10,7 @@ from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.dispatching import Dispatch, adopt
 from shared.core.errors import RedisUnavailableError
 from shared.core.runs import Run
-from shared.ledger.accounts import sync_accounts
+from shared.ledger.accounts import outdate_answers, sync_accounts
 from shared.ledger.database import Database
 from shared.ledger.fleet import processes
 from shared.ledger.meta import ledger_id
@@ -70,6 +70,8 @@ class Ledger:
                     summary=f"Redis at {facts.url} is not connected: {facts.last_error or 'no answer yet'}",
                     code=facts.error.code if facts.error else "NO_ANSWER",
                 )
+            # It is done after a restore: what was cached of the time that the restore undid must not come back.
+            outdate_answers(self.db)
             return mine, adopt(link.client, namespace=self.settings.redis_namespace, ledger=mine)
 
     @contextmanager

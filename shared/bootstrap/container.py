@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
 from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck
 from shared.bootstrap.health import STUCK_AFTER_S, HealthSources, ProcessHealth
-from shared.bootstrap.periodic import Periodic
+from shared.bootstrap.periodic import Periodic, stop_all
 from shared.bootstrap.secrets import known_secrets
 from shared.bootstrap.upkeep import AccountsUpkeep, FleetUpkeep, RunsUpkeep
 from shared.core.runs import RetryPolicy
@@ -37,6 +38,8 @@ from shared.settings import Process, Settings, load_settings
 ACCOUNTS_INTERVAL_S: Final = 2.0
 RUNS_INTERVAL_S: Final = 10.0
 HELD_BACK_INTERVAL_S: Final = 5.0
+# What hangs at the stop is left to end with the process; whoever started it kills it soon after the grace.
+STOP_S: Final = 0.5
 # A worker's threads, its renewals and its own upkeep, each may hold a connection at once.
 POOL_SIZE: Final = 5
 
@@ -129,11 +132,15 @@ class Container:
         if self._stopped.is_set():
             return
         self._stopped.set()
-        for periodic in reversed(self._periodics):
-            periodic.stop()
-        self.checks.stop()
-        self.fleet.leave()
-        self.migrator.stop()
+        until_s = time.monotonic() + STOP_S
+
+        def left_s() -> float:
+            return max(0.0, until_s - time.monotonic())
+
+        stop_all(reversed(self._periodics), left_s())
+        self.checks.stop(left_s())
+        self.fleet.leave(left_s())
+        self.migrator.stop(left_s())
         self.link.close()
         self.db.dispose()
         if self._probes:

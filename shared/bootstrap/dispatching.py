@@ -19,7 +19,8 @@ from shared.core.health import RedisHealth
 from shared.ledger.database import Database
 from shared.ledger.dispatch import Dispatched, Sender, dispatch_due, resend_queued
 from shared.ledger.meta import ledger_id, remember_redis_run_id, remembered_redis_run_id
-from shared.observability import events
+from shared.observability import events, failpoints
+from shared.observability.failpoints import Point
 from shared.observability.metrics import DISPATCHED, UNEXPECTED_ERRORS
 
 NOT_CONNECTED: Final = Dispatched(problem="Redis is not connected")
@@ -193,7 +194,9 @@ class Dispatch:
     def _settle(self) -> None:
         """Mark and remember this Redis, after the sending: whoever comes after a crash in between makes it good."""
         if not self._marked:
+            failpoints.reached(Point.MARKER_BEFORE)
             self._link.client.set(self._key, str(self._ledger), nx=True)
+            failpoints.reached(Point.MARKER_AFTER)
         server = self._link.health().details.server_run_id
         if server is not None and server != self._server:
             remember_redis_run_id(self._db, server)

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 from loguru import logger
 
@@ -14,6 +14,28 @@ from shared.observability.metrics import UNEXPECTED_ERRORS
 JOIN_S: Final = 0.5
 # An error that stays is told again after this long, not at every turn.
 REPEAT_S: Final = 600.0
+
+
+class Stoppable(Protocol):
+    """What `stop_all` ends."""
+
+    def end(self) -> None:
+        """Begin nothing more. Never blocks."""
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """The same, and wait so long for what is under way."""
+        ...
+
+
+def stop_all(parts: Iterable[Stoppable], timeout_s: float = JOIN_S) -> None:
+    """Stop all within `timeout_s` together: in a hang all of them are stuck, and waiting for each would add up."""
+    until_s = time.monotonic() + timeout_s
+    stopped = list(parts)
+    for part in stopped:
+        part.end()
+    for part in stopped:
+        part.stop(max(0.0, until_s - time.monotonic()))
 
 
 class Periodic:
@@ -47,12 +69,16 @@ class Periodic:
         """Call again now instead of at the end of the interval."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """End; a call under way is waited for shortly, then left to end with the process."""
+    def end(self) -> None:
+        """Call no more, without waiting for a call under way."""
         self._stop.set()
         self._wake.set()
+
+    def stop(self, timeout_s: float = JOIN_S) -> None:
+        """End; a call under way is waited for shortly, then left to end with the process."""
+        self.end()
         if self._thread:
-            self._thread.join(JOIN_S)
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._stop.is_set():

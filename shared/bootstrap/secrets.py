@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from shared.bootstrap.upkeep import secrets_of_accounts
 from shared.costs.accounts import AccountConfig
-from shared.observability.redactor import secrets_of_environment, secrets_of_url
+from shared.observability.redactor import secrets_of_environment, secrets_of_url, secrets_of_webhook
 from shared.settings import Settings
 
 
@@ -19,5 +19,7 @@ def _secrets(settings: Settings, accounts: Iterable[AccountConfig]) -> Iterator[
     yield from secrets_of_url(settings.database_url)
     if settings.api_token:
         yield settings.api_token
+    if settings.alert_webhook_url:
+        yield from secrets_of_webhook(settings.alert_webhook_url)
     yield from secrets_of_environment(os.environ)
     yield from secrets_of_accounts(accounts)

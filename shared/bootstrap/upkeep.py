@@ -115,12 +115,12 @@ class FleetUpkeep:
             if found.seen_at is not None
         )
 
-    def leave(self) -> None:
-        """Take this process out of the list, as far as that takes no longer than half a second."""
+    def leave(self, timeout_s: float = LEAVE_S) -> None:
+        """Take this process out of the list, as far as that takes no longer than `timeout_s`."""
         if self._written_at_s is not None:
             thread = threading.Thread(target=self._forget, name="fleet-leave", daemon=True)
             thread.start()
-            thread.join(LEAVE_S)
+            thread.join(timeout_s)
 
     def _forget(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -11,14 +12,33 @@ from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
 from shared.ledger.tables import accounts
 from shared.ledger.texts import is_storable
+from shared.observability.failpoints import Write
 
 # Name, provider, paused.
 AccountFacts = tuple[str, str, bool]
 
+# More stores than any account sees between a backup and its return.
+RESTORED: Final = 1_000_000
+
+# In the order of LedgerAccount's fields.
+_QUERY: Final = select(
+    accounts.c.id,
+    accounts.c.name,
+    accounts.c.provider,
+    accounts.c.paused,
+    accounts.c.removed,
+    accounts.c.data_version,
+    accounts.c.held,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerAccount:
-    """An account. `removed` ones are no longer in the accounts file; their history stays, their runs wait."""
+    """An account. `removed` ones are no longer in the accounts file; their history stays, their runs wait.
+
+    `paused` is what the accounts file says, `held` what an operator's command said; either keeps it from being
+    collected.
+    """
 
     id: int
     name: str
@@ -26,6 +46,7 @@ class LedgerAccount:
     paused: bool
     removed: bool
     data_version: int
+    held: bool = False
 
 
 def sync_accounts(db: Database, configured: Sequence[AccountFacts]) -> None:
@@ -35,7 +56,7 @@ def sync_accounts(db: Database, configured: Sequence[AccountFacts]) -> None:
     """
     if len({name for name, _, _ in configured}) != len(configured):
         raise ValueError("two accounts of one name")
-    with db.write() as connection:
+    with db.write(Write.ACCOUNTS) as connection:
         lock(connection, Lock.ACCOUNTS)
         known = {account.name: account for account in _all(connection)}
         names = {name for name, _, _ in configured}
@@ -47,6 +68,15 @@ def sync_accounts(db: Database, configured: Sequence[AccountFacts]) -> None:
         for was in known.values():
             if was.name not in names and not was.removed:
                 _change(connection, was.id, removed=True)
+
+
+def outdate_answers(db: Database) -> None:
+    """Raise every account's data version past all that may be cached, for a database that was restored.
+
+    Its versions have gone back, and will come to numbers again under which other answers are kept.
+    """
+    with db.write(Write.OUTDATE) as connection:
+        connection.execute(update(accounts).values(data_version=accounts.c.data_version + RESTORED))
 
 
 def list_accounts(db: Database) -> list[LedgerAccount]:
@@ -64,10 +94,13 @@ def account_id(connection: Connection, name: str) -> int:
     return found
 
 
+def account_of(connection: Connection, key: int) -> LedgerAccount:
+    """The account of that id, which must exist."""
+    return LedgerAccount(*connection.execute(_QUERY.where(accounts.c.id == key)).one())
+
+
 def _all(connection: Connection) -> list[LedgerAccount]:
-    columns = accounts.c
-    query = select(columns.id, columns.name, columns.provider, columns.paused, columns.removed, columns.data_version)
-    return [LedgerAccount(*row) for row in connection.execute(query)]
+    return [LedgerAccount(*row) for row in connection.execute(_QUERY)]
 
 
 def _insert(connection: Connection, new: Sequence[AccountFacts]) -> None:

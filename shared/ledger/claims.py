@@ -12,6 +12,7 @@ from shared.ledger.endings import cancel_run, fail_attempt, hand_back, take_back
 from shared.ledger.lease import Claim, LeaseWatch, RunBeat
 from shared.ledger.rows import UNQUEUED, account_is_busy, attempt_is, by_urgency, ready_now, run_by_id, state_is
 from shared.ledger.tables import accounts, attempts, installation, runs
+from shared.observability.failpoints import Write
 
 __all__ = [
     "Claim",
@@ -34,33 +35,37 @@ DIRECT_TRIES: Final = 5
 def claim(db: Database, message: RunReady, *, holder: str, direct: bool = False) -> Claim | None:
     """Begin the attempt that `message` tells of; None when the hint is stale, or of another ledger.
 
-    None, too, when the account has a running run or was removed: then the run goes back to pending, to be sent again
-    once the account is free. With `direct`, a run that is due but was never queued may be claimed as well.
+    None, too, when the account has a running run, was removed or is held by an operator: then the run goes back to
+    pending, to be sent again once the account is free. With `direct`, a run that is due but was never queued may be
+    claimed as well.
     """
     ours = exists().where(installation.c.ledger_id == str(message.ledger_id))
     hinted = and_(attempt_is(message.run_id, message.attempt), ours)
     may_begin = state_is(RunState.QUEUED)
     if direct:
         may_begin = or_(may_begin, and_(state_is(RunState.PENDING), ready_now()))
-    removed = exists().where(accounts.c.id == runs.c.account_id, accounts.c.removed)
-    blocked = or_(account_is_busy(), removed)
-    with db.write() as connection:
-        if _begin(connection, and_(hinted, may_begin, ~blocked)):
+    shut = exists().where(accounts.c.id == runs.c.account_id, or_(accounts.c.removed, accounts.c.held))
+    blocked = or_(account_is_busy(), shut)
+    with db.write(Write.CLAIM) as connection:
+        if _begin(connection, and_(hinted, may_begin, ~blocked), holder):
             return _claimed(connection, message.run_id, holder=holder, direct=direct)
         connection.execute(update(runs).where(hinted, state_is(RunState.QUEUED), blocked).values(UNQUEUED))
         return None
 
 
-def claim_next_due(db: Database, *, holder: str) -> Claim | None:
-    """Claim the most urgent due run, queued or not, without any hint: how workers go on without Redis."""
+def claim_next_due(db: Database, *, holder: str, served: Collection[str] = ()) -> Claim | None:
+    """Claim the most urgent due run, queued or not, without any hint: how workers go on without Redis.
+
+    Among equally urgent ones those of accounts that are not in `served` (by name) go first, then older ones.
+    """
     for _ in range(DIRECT_TRIES):
         with db.read() as connection:
-            run_id = _most_urgent(connection)
+            run_id = _most_urgent(connection, served)
         if run_id is None:
             return None
-        with db.write() as connection:
+        with db.write(Write.CLAIM_DIRECT) as connection:
             due = and_(runs.c.id == run_id, state_is(RunState.PENDING, RunState.QUEUED), ready_now())
-            if _begin(connection, due):
+            if _begin(connection, due, holder):
                 return _claimed(connection, run_id, holder=holder, direct=True)
     return None
 
@@ -70,7 +75,7 @@ def renew(db: Database, claims: Collection[Claim]) -> set[int]:
     if not claims:
         return set()
     held = tuple_(runs.c.id, runs.c.attempt).in_([(claim.run.id, claim.run.attempt) for claim in claims])
-    with db.write() as connection:
+    with db.write(Write.RENEW) as connection:
         ours = update(runs).where(held, state_is(RunState.RUNNING)).values(beat=runs.c.beat + 1).returning(runs.c.id)
         return set(connection.scalars(ours))
 
@@ -82,20 +87,32 @@ def running_beats(db: Database) -> list[RunBeat]:
         return [RunBeat(*row) for row in connection.execute(query)]
 
 
-def _most_urgent(connection: Connection) -> int | None:
-    urgency = select(runs.c.priority, runs.c.id).where(ready_now()).limit(1)
+def _most_urgent(connection: Connection, served: Collection[str]) -> int | None:
+    first = _first_due(connection)
+    if first is None:
+        return None
+    if not served:
+        return first[1]
+    had_their_turn = select(accounts.c.id).where(accounts.c.name.in_(served))
+    other = _first_due(connection, runs.c.account_id.not_in(had_their_turn))
+    return other[1] if other is not None and other[0] == first[0] else first[1]
+
+
+def _first_due(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[int, int] | None:
+    """Priority and id of the most urgent due run that meets `conditions`."""
+    urgency = select(runs.c.priority, runs.c.id).where(ready_now(), *conditions).limit(1)
     # One look for each state: pending runs have an index in this order, queued ones are few.
     queued = urgency.where(state_is(RunState.QUEUED)).order_by(runs.c.priority, runs.c.id)
-    found = [tuple(row) for query in (by_urgency(urgency), queued) for row in connection.execute(query)]
-    return min(found)[1] if found else None
+    found = [row for query in (by_urgency(urgency), queued) for row in connection.execute(query).tuples()]
+    return min(found, default=None)
 
 
-def _begin(connection: Connection, condition: ColumnElement[bool]) -> bool:
+def _begin(connection: Connection, condition: ColumnElement[bool], holder: str) -> bool:
     """Make the run running; False when it does not meet `condition`, or another run of its account came first."""
     statement = (
         update(runs)
         .where(condition)
-        .values(state=RunState.RUNNING.value, started_at=DatabaseNow(), next_send_at=None, beat=1)
+        .values(state=RunState.RUNNING.value, holder=holder, started_at=DatabaseNow(), next_send_at=None, beat=1)
         .returning(runs.c.id)
     )
     try:
@@ -107,7 +124,6 @@ def _begin(connection: Connection, condition: ColumnElement[bool]) -> bool:
 
 
 def _claimed(connection: Connection, run_id: int, *, holder: str, direct: bool) -> Claim:
-    connection.execute(update(runs).where(runs.c.id == run_id).values(holder=holder))
     run = run_by_id(connection, run_id)
     assert run is not None  # it was just updated
     attempt = insert(attempts).values(

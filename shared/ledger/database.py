@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,6 +12,9 @@ from shared.core.errors import DatabaseUnavailableError, SettingsError
 from shared.core.redact import redact_text, redact_url
 from shared.ledger import postgresql, sqlite
 from shared.ledger.failures import summary_of
+from shared.ledger.under_way import UnderWay
+from shared.observability import failpoints
+from shared.observability.failpoints import Write
 
 POOL_TIMEOUT_S: Final = 10
 # Connections beyond the pool's size, for moments when everything asks at once.
@@ -44,6 +47,7 @@ class Database:
             self._file: Path | None = Path(str(parsed.database))
             self._engine = create_engine(parsed, **options)
             sqlite.prepare(self._engine)
+            self._under_way = UnderWay(sqlite.interrupt)
         else:
             self.dialect = "postgresql"
             self._file = None
@@ -54,6 +58,7 @@ class Database:
                 parsed, **options, connect_args=arguments, pool_pre_ping=True, pool_recycle=RECYCLE_S
             )
             postgresql.prepare(self._engine)
+            self._under_way = UnderWay(postgresql.interrupt)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -62,14 +67,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, what: Write | None = None) -> Iterator[Connection]:
         """A transaction, committed at the end of the block, rolled back when the block raises.
 
         Raises DatabaseUnavailableError when the database is away; with `uncertain` set when it was lost during the
-        commit, so that nobody knows what became of it.
+        commit, so that nobody knows what became of it. `what` names the transaction's failpoints.
         """
         with self._transaction(writes=True) as connection:
             yield connection
+            if what is not None:
+                failpoints.reached(failpoints.before_commit(what))
+        if what is not None:
+            failpoints.reached(failpoints.after_commit(what))
 
     def ping(self) -> float:
         """Seconds that an answer took, at most about 3 of them. Raises DatabaseUnavailableError otherwise."""
@@ -78,6 +87,18 @@ class Database:
             # Reads the file's header on SQLite, where SELECT 1 would touch nothing.
             connection.execute(text("PRAGMA schema_version" if self.dialect == "sqlite" else "SELECT 1"))
         return time.monotonic() - started_s
+
+    def break_off_writes(self, within_s: float) -> bool:
+        """Have each transaction that writes now fail with DatabaseUnavailableError; False when one outlasts `within_s`.
+
+        For the end of a process, whose unfinished work is then undone at once and not only when its connections die.
+        """
+        if not self._under_way.any():
+            return True
+        done = self._under_way.break_off(within_s)
+        # An interruption may arrive late, and must not hit whoever uses the same connection next.
+        self.dispose()
+        return done
 
     def dispose(self) -> None:
         """Close every pooled connection. The database stays usable: new ones are made on demand."""
@@ -89,13 +110,17 @@ class Database:
             self._make_folder()
             with self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection:
                 transaction = connection.begin()
-                try:
-                    yield connection
-                except BaseException:
-                    _roll_back(connection)
-                    raise
-                with _translated(uncertain=writes):
-                    transaction.commit()
+                with self._noted(connection) if writes else nullcontext():
+                    try:
+                        yield connection
+                    except BaseException:
+                        _roll_back(connection)
+                        raise
+                    with _translated(uncertain=writes):
+                        transaction.commit()
+
+    def _noted(self, connection: Connection) -> AbstractContextManager[None]:
+        return self._under_way.writing(connection.connection.driver_connection)
 
     def _make_folder(self) -> None:
         if self._file is None or self._file.parent.is_dir():

@@ -14,11 +14,15 @@ from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
-from shared.ledger.rows import UNQUEUED, by_urgency, ready_now, state_is
+from shared.ledger.rows import UNQUEUED, ready_now, state_is
 from shared.ledger.tables import installation, runs
+from shared.observability.failpoints import Write
 
 RESEND_FIRST_S: Final = 60
 RESEND_LONGEST_S: Final = 3600
+# Of the window, what one account's runs of one priority may fill: a hundredth, but at least this many. More would only
+# wait in line behind the one that runs, in front of everybody else.
+LEAST_SHARE: Final = 10
 
 
 class Sender(Protocol):
@@ -42,16 +46,17 @@ def dispatch_due(db: Database, sender: Sender, *, window: int, only: Collection[
     """Queue the runs that are due (of `only` these, when given) and send a hint for each.
 
     Due is a pending run whose time has come, of an account that is neither paused nor removed and has no running run;
-    by priority, then age. At most `window` runs are queued at a time, in all. Any number may dispatch at once.
+    by priority, then in turn by account, then age: however many runs an account has, the next of every other one goes
+    before its second. At most `window` runs are queued at a time, in all. Any number may dispatch at once.
     """
-    due = and_(ready_now(), _among(only))
     with db.read() as connection:
         # Most of the time there is nothing to do, and finding that out should block nobody.
-        if _free(connection, window) <= 0 or not _any(connection, by_urgency(select(runs.c.id)).where(due)):
-            return Dispatched()
-    with db.write() as connection:
+        chosen = _in_turn(connection, _among(only), window)
+    if not chosen:
+        return Dispatched()
+    with db.write(Write.QUEUE) as connection:
         lock(connection, Lock.DISPATCH)
-        messages = _queue(connection, due, _free(connection, window))
+        messages = _queue(connection, chosen, _free(connection, window))
     outcome = _send(sender, messages)
     if outcome.put_back:
         _put_back(db, outcome.put_back)
@@ -67,7 +72,7 @@ def resend_queued(db: Database, sender: Sender, *, everything: bool) -> int:
     with db.read() as connection:
         if not _any(connection, select(runs.c.id).where(due)):
             return 0
-    with db.write() as connection:
+    with db.write(Write.QUEUE_AGAIN) as connection:
         lock(connection, Lock.DISPATCH)
         messages = _queue_again(connection, due, afresh=everything)
     return len(_send(sender, messages).sent)
@@ -96,11 +101,44 @@ def _any(connection: Connection, query: Select[Any]) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def _queue(connection: Connection, due: ColumnElement[bool], free: int) -> list[RunReady]:
+def account_share(window: int) -> int:
+    """How many runs of one account and priority may be queued at a time."""
+    return max(window // 100, LEAST_SHARE)
+
+
+def _in_turn(connection: Connection, among: ColumnElement[bool], window: int) -> Sequence[int]:
+    """Ids of the due runs that go next. What an account has queued already counts as turns that it has had."""
+    free = _free(connection, window)
+    if free <= 0:
+        return ()
+    ahead = (
+        select(runs.c.account_id, runs.c.priority, func.count().label("count"))
+        .where(state_is(RunState.QUEUED))
+        .group_by(runs.c.account_id, runs.c.priority)
+        .subquery("ahead")
+    )
+    of_account = func.row_number().over(partition_by=(runs.c.account_id, runs.c.priority), order_by=runs.c.id)
+    waiting = (
+        select(runs.c.id, runs.c.priority, (of_account + func.coalesce(ahead.c["count"], 0)).label("turn"))
+        .outerjoin(ahead, and_(ahead.c.account_id == runs.c.account_id, ahead.c.priority == runs.c.priority))
+        .where(state_is(RunState.PENDING), ready_now(), among)
+        .cte("waiting")
+    )
+    first = waiting.c.priority, waiting.c.turn, waiting.c.id
+    query = select(waiting.c.id).where(waiting.c.turn <= account_share(window)).order_by(*first).limit(free)
+    return connection.scalars(query).all()
+
+
+def _queue(connection: Connection, chosen: Sequence[int], free: int) -> list[RunReady]:
+    """Queue what is still due of `chosen`; the hints in their order."""
     if free <= 0:
         return []
     # A row that is locked is being claimed or cancelled; what is left of it, the next round finds.
-    picked = by_urgency(select(runs.c.id)).where(due).limit(free).with_for_update(skip_locked=True, of=runs)
+    picked = (
+        select(runs.c.id)
+        .where(_among(chosen[:free]), state_is(RunState.PENDING), ready_now())
+        .with_for_update(skip_locked=True, of=runs)
+    )
     found = connection.execute(
         update(runs)
         .where(runs.c.id.in_(picked))
@@ -110,10 +148,11 @@ def _queue(connection: Connection, due: ColumnElement[bool], free: int) -> list[
             sends=1,
             next_send_at=now(connection) + timedelta(seconds=resend_delay_s(1)),
         )
-        .returning(runs.c.priority, runs.c.id, runs.c.attempt)
+        .returning(runs.c.id, runs.c.attempt)
     )
+    attempts = dict(found.tuples().all())
     ledger = _ledger(connection)
-    return [RunReady(ledger, run_id, attempt) for _, run_id, attempt in sorted(tuple(row) for row in found)]
+    return [RunReady(ledger, run_id, attempts[run_id]) for run_id in chosen if run_id in attempts]
 
 
 def _queue_again(connection: Connection, due: ColumnElement[bool], *, afresh: bool) -> list[RunReady]:
@@ -157,5 +196,5 @@ def _send(sender: Sender, messages: Sequence[RunReady]) -> Dispatched:
 
 def _put_back(db: Database, run_ids: Collection[int]) -> None:
     """Undo the queueing of runs whose hints were not sent: nobody else can have touched them but to end them."""
-    with db.write() as connection:
+    with db.write(Write.PUT_BACK) as connection:
         connection.execute(update(runs).where(state_is(RunState.QUEUED), _among(run_ids)).values(UNQUEUED))

@@ -55,6 +55,7 @@ def coverage_document(account: AccountCoverage) -> dict[str, Any]:
     return {
         "account": account.account,
         "provider": account.provider,
+        "paused": account.paused,
         "days": [
             {
                 "day": known.day.isoformat(),

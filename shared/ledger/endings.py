@@ -16,6 +16,7 @@ from shared.ledger.lease import Claim, RunBeat
 from shared.ledger.rows import LARGEST_ID, UNQUEUED, attempt_is, run_by_id, state_is
 from shared.ledger.tables import attempts, runs
 from shared.ledger.texts import storable
+from shared.observability.failpoints import Write
 
 
 class Outcome(StrEnum):
@@ -31,13 +32,13 @@ class Outcome(StrEnum):
 def take_back(db: Database, seen: RunBeat) -> bool:
     """Return a run to pending unless it was renewed or has ended since `seen`. Not counted as a failure."""
     unchanged = and_(attempt_is(seen.run_id, seen.attempt), runs.c.beat == seen.beat)
-    with db.write() as connection:
+    with db.write(Write.TAKE_BACK) as connection:
         return _give_back(connection, unchanged, seen.attempt, Outcome.TAKEN_BACK)
 
 
 def hand_back(db: Database, claim: Claim) -> bool:
     """Return a run to pending, its work undone; False when it is no longer the claim's. Not counted as a failure."""
-    with db.write() as connection:
+    with db.write(Write.HAND_BACK) as connection:
         held = attempt_is(claim.run.id, claim.run.attempt)
         return _give_back(connection, held, claim.run.attempt, Outcome.HANDED_BACK)
 
@@ -55,7 +56,7 @@ def fail_attempt(db: Database, claim: Claim, error: ProviderError, policy: Retry
         "error_summary": storable(redact_text(error.summary)),
         "error_hint": storable(redact_text(error.hint)),
     }
-    with db.write() as connection:
+    with db.write(Write.FAIL) as connection:
         if given_up:
             values: dict[str, Any] = {"state": RunState.FAILED.value, "finished_at": DatabaseNow(), "holder": None}
         else:
@@ -77,7 +78,7 @@ def cancel_run(db: Database, run_id: int) -> Run:
     """
     if not 0 < run_id <= LARGEST_ID:
         raise UnknownRunError(run_id=str(run_id))
-    with db.write() as connection:
+    with db.write(Write.CANCEL) as connection:
         query = select(runs.c.state, runs.c.attempt).where(runs.c.id == run_id).with_for_update()
         found = connection.execute(query).one_or_none()
         if found is None:

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, CursorResult, delete, insert, select, update
 
 from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.tables import processes as table
+from shared.observability.failpoints import Write
 
 # Beats come every 5 s at most; a process unseen for this long is gone, or cut off from the database.
 GONE_AFTER_S: Final = 60.0
@@ -40,17 +41,23 @@ def beat(db: Database, process: ProcessBeat) -> None:
         "redis": process.redis,
         "seen_at": DatabaseNow(),
     }
-    with db.write() as connection:
+    with db.write(Write.FLEET_BEAT) as connection:
         known = connection.execute(update(table).where(table.c.id == process.id).values(facts)).rowcount
         if not known:
             connection.execute(insert(table).values(id=process.id, **facts))
-            connection.execute(delete(table).where(table.c.seen_at < _oldest(connection)))
+            forget_gone(connection)
 
 
 def forget(db: Database, process_id: str) -> None:
     """Take a process that ends out of the list."""
-    with db.write() as connection:
+    with db.write(Write.FLEET_LEAVE) as connection:
         connection.execute(delete(table).where(table.c.id == process_id))
+
+
+def forget_gone(connection: Connection) -> int:
+    """Take out the processes that were not seen for a minute; returns how many."""
+    gone: CursorResult[Any] = connection.execute(delete(table).where(table.c.seen_at < _oldest(connection)))
+    return gone.rowcount
 
 
 def processes(db: Database) -> list[ProcessBeat]:

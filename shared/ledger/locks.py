@@ -16,6 +16,7 @@ class Lock(IntEnum):
     PLANNER = 2
     DISPATCH = 3
     ACCOUNTS = 4
+    ALERTS = 5
 
 
 def lock(connection: Connection, what: Lock) -> None:

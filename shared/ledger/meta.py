@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 
 from shared.ledger.database import Database
 from shared.ledger.tables import installation
+from shared.observability.failpoints import Write
 
 
 def ledger_id(db: Database) -> UUID:
@@ -23,5 +24,5 @@ def remembered_redis_run_id(db: Database) -> str | None:
 
 def remember_redis_run_id(db: Database, run_id: str | None) -> None:
     """Keep `run_id` for every process: another one found later means that Redis lost what we sent."""
-    with db.write() as connection:
+    with db.write(Write.REDIS_RUN_ID) as connection:
         connection.execute(update(installation).values(redis_run_id=run_id))

@@ -18,6 +18,7 @@ from shared.ledger.new_runs import NewRun, insert_runs
 from shared.ledger.requests import request_runs
 from shared.ledger.rows import collects, is_open, state_is
 from shared.ledger.tables import accounts, coverage, fires, runs
+from shared.observability.failpoints import Write
 
 __all__ = ["plan_catchup", "plan_scheduled", "request_runs"]
 
@@ -30,7 +31,7 @@ def plan_scheduled(db: Database, *, slot: str, days: DayRange) -> list[Run]:
     `slot` is the nominal local time of the fire ("2026-10-25T02:00"). Days that are covered are collected again, since
     providers restate. Returns the new runs; planning a slot again adds those of accounts that came since.
     """
-    with db.write() as connection:
+    with db.write(Write.PLAN_FIRE) as connection:
         lock(connection, Lock.PLANNER)
         _record_fire(connection, slot)
         planned = exists().where(
@@ -49,7 +50,7 @@ def plan_catchup(db: Database, *, days: DayRange, fire: str | None = None) -> li
     each, so that fires count even while nothing is registered to act on them. Which days may be planned at all (not
     today's, perhaps not yesterday's before the first fire after its end) is the caller's decision.
     """
-    with db.write() as connection:
+    with db.write(Write.PLAN_GAPS) as connection:
         lock(connection, Lock.PLANNER)
         if fire is not None:
             _record_fire(connection, fire)
@@ -77,7 +78,10 @@ def _gaps(uncovered: Iterable[tuple[int, date]]) -> Iterator[tuple[int, DayRange
 
 def _uncovered(connection: Connection, days: DayRange) -> list[tuple[int, date]]:
     """Account and day of every gap, by account."""
-    fired_at = connection.execute(select(func.max(fires.c.fired_at))).scalar_one()
+    # A fire that the clock has yet to reach was noted before somebody set it back. It does not count until then: what
+    # fails in between would else be a gap at once, and be planned and fail again with every look.
+    fired = select(func.max(fires.c.fired_at)).where(fires.c.fired_at <= DatabaseNow())
+    fired_at = connection.execute(fired).scalar_one()
     wanted = values(column("day", Date), name="wanted").data([(day,) for day in days]).cte("wanted")
     day = wanted.c.day
     query = (

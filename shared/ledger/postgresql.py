@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ ANSWER_LIMIT_S: Final = 35.0
 # A frozen process must not hold an account's lock for ever.
 IDLE_IN_TRANSACTION_S: Final = 60
 POLL_S: Final = 0.1
+CANCEL_S: Final = 0.3
 
 CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "connect_timeout": CONNECT_TIMEOUT_S,
@@ -95,3 +96,9 @@ def prepare(engine: Engine) -> None:
             (f"{STATEMENT_TIMEOUT_S}s", f"{IDLE_IN_TRANSACTION_S}s"),
         )
         connection.autocommit = False
+
+
+def interrupt(connection: psycopg.Connection[Any]) -> None:
+    """Have the statement that another thread runs on `connection` fail, if there is one and the server answers."""
+    with suppress(psycopg.Error):  # closed meanwhile, or the server is away
+        connection.cancel_safe(timeout=CANCEL_S)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from shared.core.costs import CoverageState
 from shared.core.days import DayRange
@@ -57,11 +57,12 @@ class CoveredDay:
 
 @dataclass(frozen=True, slots=True)
 class AccountCoverage:
-    """Every day asked for, of one account."""
+    """Every day asked for, of one account. `paused` when nothing new is collected for it, whoever decided so."""
 
     account: str
     provider: str
     days: list[CoveredDay]
+    paused: bool = False
 
 
 def get_run(db: Database, run_id: int) -> Run:
@@ -109,13 +110,14 @@ def coverage(db: Database, *, days: DayRange, account: str | None = None) -> lis
     with db.read() as connection:
         only = None if account is None else account_id(connection, account)
         known = _covered(connection, days, only)
-        query = select(accounts.c.id, accounts.c.name, accounts.c.provider, accounts.c.removed)
+        paused = or_(accounts.c.paused, accounts.c.held)
+        query = select(accounts.c.id, accounts.c.name, accounts.c.provider, accounts.c.removed, paused)
         if only is not None:
             query = query.where(accounts.c.id == only)
         found = connection.execute(query).all()
     return [
-        AccountCoverage(name, provider, [known.get((key, day)) or _missing(day) for day in days])
-        for key, name, provider, removed in sorted(found, key=lambda row: row.name)
+        AccountCoverage(name, provider, [known.get((key, day)) or _missing(day) for day in days], paused=bool(halted))
+        for key, name, provider, removed, halted in sorted(found, key=lambda row: row.name)
         if only is not None or not removed or any((key, day) in known for day in days)
     ]
 

@@ -16,6 +16,7 @@ from shared.ledger.new_runs import NewRun, insert_runs
 from shared.ledger.rows import RUN_QUERY, collects, is_open, run_of, runs_where
 from shared.ledger.tables import accounts, request_keys, runs
 from shared.ledger.texts import is_storable
+from shared.observability.failpoints import Write
 
 # An account's id by its name.
 Wanted = Mapping[str, int]
@@ -51,7 +52,7 @@ def request_runs(
             field="Idempotency-Key", problem="has characters that cannot be stored", allowed="plain text"
         )
     asked = _Request(kind, days, key, request if request is not None else f"{days.start}/{days.end}")
-    with db.write() as connection:
+    with db.write(Write.REQUEST) as connection:
         lock(connection, Lock.PLANNER)
         wanted = _wanted(connection, accounts)
         answers = _keyed(connection, asked, wanted)

@@ -95,8 +95,8 @@ def is_open() -> ColumnElement[bool]:
 
 
 def collects() -> ColumnElement[bool]:
-    """The account is in the accounts file, and not paused."""
-    return and_(accounts.c.paused.is_(False), accounts.c.removed.is_(False))
+    """The account is in the accounts file, and paused neither there nor by an operator."""
+    return and_(accounts.c.paused.is_(False), accounts.c.removed.is_(False), accounts.c.held.is_(False))
 
 
 def by_urgency(query: Select[Any]) -> Select[Any]:

@@ -14,6 +14,7 @@ from shared.core.errors import SchemaTooNewError
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
 from shared.ledger.postgresql import within
+from shared.observability.failpoints import Write
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 # Waiting for another process's migration included.
@@ -29,7 +30,7 @@ def upgrade(db: Database) -> None:
     """
     if schema_ready(db):
         return
-    with within(LIMIT_S), _one_at_a_time, db.write() as connection:
+    with within(LIMIT_S), _one_at_a_time, db.write(Write.MIGRATION) as connection:
         if db.dialect == "postgresql":
             connection.execute(text(f"SET LOCAL statement_timeout = '{LIMIT_S:.0f}s'"))
         lock(connection, Lock.MIGRATION)

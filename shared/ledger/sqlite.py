@@ -1,6 +1,7 @@
 """SQLite as the ledger needs it: WAL, transactions begun by us, an exact sum."""
 
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -40,6 +41,12 @@ def prepare(engine: Engine) -> None:
         # between. IMMEDIATE takes the write lock first, and waits for it.
         writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def interrupt(connection: sqlite3.Connection) -> None:
+    """Have the statement that another thread runs on `connection` fail, if there is one."""
+    with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+        connection.interrupt()
 
 
 def _now_utc() -> str:

@@ -20,6 +20,7 @@ from shared.ledger.endings import Outcome, end_attempt
 from shared.ledger.lease import Claim
 from shared.ledger.money import exact_text
 from shared.ledger.tables import accounts, costs, coverage, runs
+from shared.observability.failpoints import Write
 
 COLUMNS: Final = tuple(column.name for column in costs.columns)
 COPY: Final = f"COPY costs ({', '.join(COLUMNS)}) FROM STDIN"
@@ -58,7 +59,7 @@ def store(db: Database, claim: Claim, fetched: FetchedCosts) -> Stored | None:
     rows = list(fetched.rows)
     check(rows, claim.run.days)
     counts = Counter(row.day for row in rows)
-    with db.write() as connection:
+    with db.write(Write.STORE) as connection:
         account = _lock(connection, claim)
         if account is None:
             return None
@@ -100,8 +101,9 @@ def _lock(connection: Connection, claim: Claim) -> int | None:
     account: int = connection.execute(locked).scalar_one()
     # Only now: who waited for the lock must see what its former owner did.
     run = select(runs.c.state, runs.c.attempt).where(runs.c.id == claim.run.id).with_for_update()
-    found = connection.execute(run).one()
-    return account if (found.state, found.attempt) == (RunState.RUNNING, claim.run.attempt) else None
+    # None: cancelled, and forgotten since. Its holder must have been frozen for long.
+    found = connection.execute(run).one_or_none()
+    return account if found is not None and tuple(found) == (RunState.RUNNING, claim.run.attempt) else None
 
 
 def _known(connection: Connection, account: int, days: DayRange) -> dict[date, KnownDay]:

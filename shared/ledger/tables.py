@@ -51,6 +51,8 @@ accounts: Final = Table(
     Column("paused", Boolean, nullable=False),
     # No longer in the accounts file. Its history stays.
     Column("removed", Boolean, nullable=False),
+    # Paused by an operator's command, besides what the file says.
+    Column("held", Boolean, nullable=False, server_default=text("false")),
     # Raised by every store; caches carry it in their keys.
     Column("data_version", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", Instant, nullable=False),
@@ -103,6 +105,8 @@ runs: Final = Table(
     CheckConstraint("(finished_at IS NULL) = (state IN ('pending', 'queued', 'running'))", name="open"),
     Index(None, "account_id", "id"),
     Index(None, "state", "id"),
+    # A page of the few backfills there are must not read through every run there ever was.
+    Index(None, "kind", "id"),
     sqlite_autoincrement=True,
 )
 _RUNNING: Final = text("state = 'running'")
@@ -151,6 +155,8 @@ request_keys: Final = Table(
     Column("request", Text, nullable=False),
     Column("run_id", BigInteger, ForeignKey("runs.id"), nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Runs are forgotten after a time, and their keys with them.
+    Index(None, "run_id"),
 )
 
 coverage: Final = Table(
@@ -184,6 +190,22 @@ costs: Final = Table(
     Column("billed", Money, nullable=False),
     Column("effective", Money, nullable=False),
     Index(None, "account_id", "day"),
+)
+
+# What was told to somebody outside: once per account, day and kind, however many schedulers look.
+alerts: Final = Table(
+    "alerts",
+    metadata,
+    Column("id", SerialKey, primary_key=True),
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # When it arrived; until then, how often it was tried and when it is tried next.
+    Column("sent_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_try_at", Instant),
+    UniqueConstraint("account_id", "day", "kind"),
 )
 
 # The fleet: every process writes that it lives.

@@ -13,7 +13,8 @@ from dramatiq.common import compute_backoff
 from dramatiq.errors import DecodeError
 from loguru import logger
 
-from shared.observability import events
+from shared.observability import events, failpoints
+from shared.observability.failpoints import Point
 from shared.observability.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class LinkConsumer(Consumer):
         self._held.difference_update(ids)
         if ids and self._broker.link.is_available():
             with suppress(redis.RedisError):  # as when it is away
+                failpoints.reached(Point.REQUEUE_BEFORE)
                 self._broker.call("requeue", self._queue, *ids)
+                failpoints.reached(Point.REQUEUE_AFTER)
 
     def _refill(self) -> bool:
         """Fetch what there is room for; False after a wait when nothing came."""
@@ -147,7 +150,9 @@ class LinkConsumer(Consumer):
         self._held.discard(message_id)
         self._done.set()
         try:
+            failpoints.reached(Point.ACK_BEFORE)
             self._broker.call(command, self._queue, message_id)
+            failpoints.reached(Point.ACK_AFTER)
         except redis.RedisError:
             self._owed.append((command, message_id))
 

@@ -8,6 +8,8 @@ from shared.core.errors import RedisUnavailableError, SendRefusedError, SendUnce
 from shared.core.runs import RunReady
 from shared.messaging.broker import Link, build_broker
 from shared.messaging.message import encode
+from shared.observability import failpoints
+from shared.observability.failpoints import Point
 
 
 class DramatiqSender:
@@ -20,7 +22,9 @@ class DramatiqSender:
         """Enqueue all, in order. Raises SendRefusedError or SendUncertainError at the first that fails."""
         for sent, ready in enumerate(messages):
             try:
+                failpoints.reached(Point.SEND_BEFORE)
                 self._broker.enqueue(encode(ready))
+                failpoints.reached(Point.SEND_AFTER)
             except redis.RedisError as error:
                 raise send_error(error, sent=sent) from error
 

@@ -57,11 +57,19 @@ SCHEDULE_DEFERRED: Final = "schedule.deferred"
 SCHEDULE_REGISTERED: Final = "schedule.registered"
 SCHEDULE_FIRED: Final = "schedule.fired"
 CATCHUP_PLANNED: Final = "catchup.planned"
+ALERT_RAISED: Final = "alert.raised"
+ALERT_SENT: Final = "alert.sent"
+ALERT_NOT_SENT: Final = "alert.not_sent"
+ALERT_GIVEN_UP: Final = "alert.given_up"
 DISPATCH_SENT: Final = "dispatch.sent"
 DISPATCH_PUT_BACK: Final = "dispatch.put_back"
 DISPATCH_RESENT: Final = "dispatch.resent"
 DISPATCH_FAILED: Final = "dispatch.failed"
 DISPATCH_FOREIGN_MARKER: Final = "dispatch.foreign_marker"
+
+LEDGER_FORGOTTEN: Final = "ledger.forgotten"
+DEAD_HINTS_REMOVED: Final = "dead_hints.removed"
+DEAD_HINTS_KEPT: Final = "dead_hints.kept"
 
 RUN_CLAIMED: Final = "run.claimed"
 RUN_STALE: Final = "run.stale"
@@ -109,6 +117,8 @@ ESSENTIAL: Final = frozenset(
         PROCESS_FAILED,
         SCHEDULE_DEFERRED,
         SCHEDULE_REGISTERED,
+        ALERT_RAISED,
+        ALERT_GIVEN_UP,
         DISPATCH_FOREIGN_MARKER,
         DIRECT_MODE_ON,
         DIRECT_MODE_OFF,

@@ -131,6 +131,28 @@ DISPATCHED: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+FORGOTTEN_RUNS: Final = Counter(
+    "holdfast_forgotten_runs",
+    "Runs removed here after RUN_RETENTION_DAYS.",
+    registry=REGISTRY,
+)
+DEAD_HINTS: Final = Counter(
+    "holdfast_dead_hints",
+    "Hints that no worker could read, removed from Redis here.",
+    registry=REGISTRY,
+)
+ACCOUNTS_OVERDUE: Final = Gauge(
+    "holdfast_accounts_overdue",
+    "Accounts without a complete day that COST_DEADLINE has passed for, as last read; always 0 without a deadline.",
+    registry=REGISTRY,
+    multiprocess_mode="livemostrecent",
+)
+ALERTS: Final = Counter(
+    "holdfast_alerts",
+    "Alerts by what became of them here (raised, sent, not_sent for each try that failed, given_up).",
+    ["outcome"],
+    registry=REGISTRY,
+)
 
 HTTP_REQUESTS: Final = Counter(
     "holdfast_http_requests",

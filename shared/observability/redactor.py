@@ -11,6 +11,8 @@ from shared.core.redact import redact_text
 HIDDEN: Final = "***"
 # Shorter ones would blot out half of every line, and stand in URLs only, where their place gives them away.
 SHORTEST: Final = 4
+# A shorter part of a webhook's address is a word.
+SHORTEST_TOKEN: Final = 12
 # Without any of these a line holds nothing that only looks like a secret: most lines stop here.
 HINTS: Final = re.compile(
     r"://|passw|pwd|secret|token|key|bearer|basic|auth|sig|credential|AKIA|ASIA|AROA|AIDA|eyJ", re.IGNORECASE
@@ -53,6 +55,15 @@ def secrets_of_url(url: str) -> Iterator[str]:
     for name, value in parse_qsl(parts.query):
         if SECRET_VARIABLE.search(name):
             yield value
+
+
+def secrets_of_webhook(url: str) -> Iterator[str]:
+    """The whole URL, and what in it may be a token: such services take whoever knows the address for a friend."""
+    parts = urlsplit(url)
+    yield url
+    yield from secrets_of_url(url)
+    yield from (part for part in parts.path.split("/") if len(part) >= SHORTEST_TOKEN)
+    yield from (value for _, value in parse_qsl(parts.query) if len(value) >= SHORTEST_TOKEN)
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:

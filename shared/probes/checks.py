@@ -87,12 +87,13 @@ class CheckRunner:
             self._threads.append(thread)
             thread.start()
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float = JOIN_S) -> None:
         """End the threads; one that hangs in its check is left to end with the process."""
+        until_s = time.monotonic() + timeout_s
         self._stop.set()
         self.hurry()
         for thread in self._threads:
-            thread.join(JOIN_S)
+            thread.join(max(0.0, until_s - time.monotonic()))
 
     def hurry(self) -> None:
         """Check again now instead of at the end of the interval."""

@@ -24,6 +24,8 @@ POLL_S: Final = 2.0
 DRAIN_POLL_S: Final = 0.02
 RETRY_PORT_S: Final = 5.0
 PROBE_THREADS: Final = 4
+# Threads that are idle end at once; one that is stuck in a request ends with the process.
+THREADS_END_S: Final = 0.2
 # Half-open connections exhaust waitress's default of 100; the system's own limits lie above this.
 CONNECTION_LIMIT: Final = 1000
 
@@ -157,7 +159,7 @@ class HttpServer:
             listener.cut()
         wasyncore.close_all(self._map)
         if self._dispatcher:
-            self._dispatcher.shutdown(timeout=1)
+            self._dispatcher.shutdown(timeout=THREADS_END_S)  # type: ignore[arg-type] # only added to a time
 
     def _wake(self) -> None:
         if self.alive() and self._listeners:

@@ -118,7 +118,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[], DevRun]]:
         if run.process.poll() is None:
             run.process.terminate()
             run.process.wait(15)
-        wait_for(lambda run=run: not run.alive(), 15, "an end of every process")  # type: ignore[misc] # bound per run
+        wait_for(lambda run=run: not run.alive(), 20, "an end of every process")  # type: ignore[misc] # bound per run
 
 
 def test_it_collects_the_samples_by_itself_and_ctrl_c_ends_every_process_with_0(start) -> None:
@@ -128,8 +128,8 @@ def test_it_collects_the_samples_by_itself_and_ctrl_c_ends_every_process_with_0(
     assert {total["currency"]: Decimal(total["amount"]) for total in totals} == run.sums()
 
     run.process.send_signal(signal.SIGINT)
-    run.process.wait(5)
-    wait_for(lambda: not run.alive(), 1, "an end of every process")
+    run.process.wait(20)
+    wait_for(lambda: not run.alive(), 20, "an end of every process")
     ends = dict(re.findall(r"(\w+)\.1 stopped \(rc=(-?\d+)\)", run.log))
     assert ends == dict.fromkeys(PROCESSES, "0"), run.log
 
@@ -138,14 +138,14 @@ def test_it_can_be_run_again_and_a_killed_honcho_leaves_nothing_behind(start) ->
     first = start()
     wait_for(first.complete, COMPLETE_S, "coverage of every day")
     first.process.send_signal(signal.SIGINT)
-    first.process.wait(10)
+    first.process.wait(20)
 
     second = start()
     wait_for(second.complete, COMPLETE_S, "coverage of every day")
-    wait_for(lambda: "Redis: Connected successfully" in second.log, 10, "a connection to Redis")
+    wait_for(lambda: "Redis: Connected successfully" in second.log, 20, "a connection to Redis")
     os.kill(second.process.pid, signal.SIGKILL)
-    second.process.wait(5)
-    wait_for(lambda: not second.alive(), 10, "an end of every process")
+    second.process.wait(20)
+    wait_for(lambda: not second.alive(), 20, "an end of every process")
 
 
 def test_a_taken_port_is_told_before_anything_starts(start) -> None:

@@ -28,7 +28,7 @@ def response_times_s(system):
         started = time.monotonic()
         assert system["status_api"].probe("/health/ready").status == 200
         took.append(time.monotonic() - started)
-        wait_for(partial(is_due, started + PACE_S), 1, f"request {number + 1} to be due")
+        wait_for(partial(is_due, started + PACE_S), 20, f"request {number + 1} to be due")
     return took
 
 
@@ -47,10 +47,11 @@ def test_a_hanging_redis_is_noticed_holds_nobody_up_and_heals(tmp_path):
         hung = statistics.quantiles(response_times_s(system), n=100)[98]
         # Compared within one run, since the machine may be slow: a hang must not show in the answers.
         assert hung < max(10 * calm, 0.5), (calm, hung)
-        system.wait_each(lambda it: system.ready(it.name)["checks"]["redis"]["status"] != "up", 10, "notice")
+        system.wait_each(lambda it: system.ready(it.name)["checks"]["redis"]["status"] != "up", 20, "notice")
         refused_at = time.monotonic()
-        assert system.api("/api/v1/queues").status == 503
-        assert time.monotonic() - refused_at < 1
+        for _ in range(20):
+            assert system.api("/api/v1/queues").status == 503
+        assert time.monotonic() - refused_at < 20, "a connection each would have waited for 20 times 2 s"
         soft = system.api("/api/v1/costs")
         assert (soft.status, soft.headers["x-cache"]) == (200, "bypass")
         asked = system.api("/api/v1/runs", method="POST", payload={"account": "exports"})

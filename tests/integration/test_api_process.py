@@ -98,7 +98,7 @@ def test_it_serves_on_both_listeners_without_redis_and_ends_with_zero(tmp_path):
         assert raw(api.port, b"PROPFIND /api/v1/runs HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 405")
 
         api.process.send_signal(signal.SIGTERM)
-        assert api.process.wait(10) == 0
+        assert api.process.wait(20) == 0
         assert "Traceback" not in api.log.read_text()
 
 
@@ -124,7 +124,7 @@ def test_a_taken_probe_port_is_an_error_line_and_the_api_goes_on(tmp_path):
             wait_for(lambda: f"Probe port {port}" in api.log.read_text(), 20, "the line about the probe port")
             assert request("GET", api.port, "/health/live").status == 200
             api.process.send_signal(signal.SIGTERM)
-            assert api.process.wait(10) == 0
+            assert api.process.wait(20) == 0
 
 
 @pytest.mark.parametrize(

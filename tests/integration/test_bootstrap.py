@@ -15,6 +15,7 @@ from shared.ledger.fleet import processes
 from shared.redis_link import get_redis_health_status, set_default_link
 from shared.settings import Settings
 from tests.support.http import get
+from tests.support.links import Port, keeps_silent
 from tests.support.logs import captured
 from tests.support.programs import ACCOUNTS
 from tests.support.redis_server import RedisServer
@@ -67,25 +68,37 @@ def test_without_redis_and_database_it_starts_at_once_answers_and_stops(settings
     with captured():
         container = build("scheduler", made)
     with captured() as lines:
-        began_s = time.monotonic()
         container.start()
-        assert time.monotonic() - began_s < 0.5
         container.serve_probes()
         port = made.probe_port_of("scheduler")
         container.announce_started()
-        wait_for(lambda: "Server started" in lines.text, 10, "the line of the start")
+        wait_for(lambda: "Server started" in lines.text, 20, "the line of the start")
         ready = get(port, "/health/ready")
         assert (ready.status, ready.json["status"]) == (503, "unhealthy")
         assert ready.json["checks"]["database"]["status"] == "down"
         assert ready.json["checks"]["redis"]["message"].startswith("Connecting (attempt ")
         assert get(port, "/health/live").status == 200
         dependencies = get(port, "/health/dependencies")
-        began_s = time.monotonic()
         container.stop()
-        assert time.monotonic() - began_s < 3
         set_default_link(None)
     assert "unavailable=database,redis" in lines.text
     assert "planted-password" not in lines.text + ready.body.decode() + dependencies.body.decode()
+
+
+def test_neither_the_start_nor_the_stop_waits_for_what_keeps_silent(settings):
+    with Port(keeps_silent) as redis, Port(keeps_silent) as database, captured():
+        made = settings(
+            redis_url=redis.url,
+            redis_connect_timeout_s=60,
+            database_url=f"postgresql://holdfast@127.0.0.1:{database.port}/holdfast?connect_timeout=60",
+        )
+        container = build("scheduler", made)
+        for step in (container.start, container.stop):
+            began_s = time.monotonic()
+            step()
+            assert time.monotonic() - began_s < 20
+            wait_for(lambda: redis.accepted and database.accepted, what="both to be asked")
+        set_default_link(None)
 
 
 def test_stopping_before_the_start_is_fine(settings):
@@ -97,7 +110,7 @@ def test_stopping_before_the_start_is_fine(settings):
 
 def test_the_public_functions_speak_of_its_link(settings):
     with captured(), started(settings()):
-        wait_for(lambda: get_redis_health_status().status == "connecting", 5, "the link to be started")
+        wait_for(lambda: get_redis_health_status().status == "connecting", 20, "the link to be started")
 
 
 def test_the_accounts_file_is_taken_over_once_migrated_and_whenever_it_changes(settings, accounts):
@@ -107,11 +120,11 @@ def test_the_accounts_file_is_taken_over_once_migrated_and_whenever_it_changes(s
         def names():
             return {(found.name, found.removed) for found in list_accounts(container.db)}
 
-        wait_for(lambda: names() == {("exports", False)}, 10, "the first list")
+        wait_for(lambda: names() == {("exports", False)}, 20, "the first list")
         replaced = accounts.with_suffix(".new")
         replaced.write_text('[[account]]\nname = "payer"\nprovider = "aws"\naccount_id = "123456789012"\n')
         replaced.replace(accounts)
-        wait_for(lambda: names() == {("exports", True), ("payer", False)}, 10, "the new list")
+        wait_for(lambda: names() == {("exports", True), ("payer", False)}, 20, "the new list")
         check = container.health.ready().body["checks"]["awsCredentials"]
         assert check["status"] == "degraded"
         assert "payer" in check["message"]
@@ -120,7 +133,7 @@ def test_the_accounts_file_is_taken_over_once_migrated_and_whenever_it_changes(s
 def test_the_fleet_sees_a_process_until_it_stops(settings):
     with captured(), started(settings()) as (container, _):
         assert container.migrator.wait_ready(20)
-        (member,) = wait_for(lambda: container.health.dependencies()["processes"], 10, "the first beat")
+        (member,) = wait_for(lambda: container.health.dependencies()["processes"], 20, "the first beat")
         assert (member["name"], member["pid"], member["redis"]) == ("scheduler", os.getpid(), "connecting")
         db = container.db
     assert processes(db) == []
@@ -132,7 +145,7 @@ def test_with_everything_there_it_says_server_started(settings):
         redis.wait_ready()
         with started(settings(redis_url=redis.url)) as (container, lines):
             container.announce_started()
-            wait_for(lambda: "Server started" in lines.text, 10, "the line of the start")
+            wait_for(lambda: "Server started" in lines.text, 20, "the line of the start")
             assert "Server started  available=database,redis unavailable=-" in lines.text
             assert container.health.ready().body["status"] == "healthy"
             assert container.health.live().ok
@@ -150,19 +163,21 @@ def test_a_missing_accounts_file_is_told(settings, accounts):
         build("worker", settings())
 
 
-def test_while_redis_hangs_health_answers_come_within_20_ms(settings):
+def test_while_redis_hangs_health_answers_come_as_in_calm_times(settings):
     with captured(), RedisServer() as redis:
         redis.wait_ready()
         made = settings(redis_url=redis.url)
         with started(made) as (container, _):
             container.serve_probes()
             port = made.probe_port_of("scheduler")
-            wait_for(lambda: container.health.ready().body["status"] == "healthy", 10, "all to be there")
+            wait_for(lambda: container.health.ready().body["status"] == "healthy", 20, "all to be there")
+            calm_ms = _p99_ms(port)
             redis.freeze()
             try:
-                wait_for(lambda: not container.link.is_available(), 5, "the hang to be noticed")
-                # The machine may stall for a moment of its own; the process would stall in each of the three.
-                assert min(_p99_ms(port) for _ in range(3)) < 20
+                wait_for(lambda: not container.link.is_available(), 20, "the hang to be noticed")
+                # Compared within one run, since the machine may be slow; what waits for Redis takes 2 s or 3.
+                hung_ms = min(_p99_ms(port) for _ in range(3))
+                assert hung_ms < max(10 * calm_ms, 500), (calm_ms, hung_ms)
             finally:
                 redis.thaw()
 

@@ -1,6 +1,7 @@
 """The `holdfast` command on a real ledger: what it prints, what it records, how it fails."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from sqlalchemy import text
 
 from holdfast_cli.main import execute
 from shared.core.costs import CostRow, FetchedCosts
@@ -336,3 +338,41 @@ def test_taking_over_a_redis_that_is_away_is_one_line(holdfast) -> None:
     assert failed.code == 1
     assert len(failed.err.splitlines()) == 1
     assert "correct REDIS_URL" in failed.err
+
+
+def test_a_sound_ledger_is_said_to_be_sound(holdfast, place) -> None:
+    holdfast("collect", "--account", "shop")
+    work_all(place)
+    checked = holdfast("ledger", "check", "--at-rest")
+    assert (checked.code, checked.err) == (0, "")
+    assert re.fullmatch(r"The ledger is sound: \d+ invariants hold\.\n", checked.out)
+    document = holdfast("ledger", "check", "--json").document
+    assert document["sound"] is True
+    assert {name for each in document["invariants"] for name in each} == {"name", "holds", "broken", "more"}
+
+
+def test_what_breaks_the_ledger_is_printed_and_fails_the_command(holdfast, place) -> None:
+    holdfast("collect", "--account", "shop")
+    work_all(place)
+    with ledger(place) as db, db.write() as connection:
+        connection.execute(text("DELETE FROM costs WHERE service = 'Compute'"))
+    checked = holdfast("ledger", "check")
+    assert checked.code == 1
+    lines = checked.out.splitlines()
+    assert lines[0].startswith("rows_as_counted: ")
+    assert [line for line in lines if "expected 2, found 1" in line] == lines[1:8]
+    assert re.fullmatch(r"1 of \d+ invariants are broken\.", lines[8])
+    failed = holdfast("ledger", "check", "--json")
+    assert (failed.code, failed.document["sound"]) == (1, False)
+    assert [each["name"] for each in failed.document["invariants"] if each["broken"]] == ["rows_as_counted"]
+
+
+def test_open_runs_and_runs_without_a_holder_are_told_when_asked_for(holdfast, place) -> None:
+    holdfast("collect")
+    assert holdfast("ledger", "check").code == 0
+    at_rest = holdfast("ledger", "check", "--at-rest")
+    assert at_rest.code == 1
+    assert "nothing_is_open" in at_rest.out
+    with ledger(place) as db:
+        assert claim_next_due(db, holder="dead")
+    assert "living_holder" in holdfast("ledger", "check", "--grace", "0").out

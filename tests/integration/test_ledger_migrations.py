@@ -5,14 +5,17 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from shared.core.errors import SchemaTooNewError
+from shared.ledger.accounts import list_accounts
 from shared.ledger.database import Database
 from shared.ledger.meta import ledger_id, remember_redis_run_id, remembered_redis_run_id
 from shared.ledger.migrate import Migrator, MigratorState, schema_ready, upgrade
+from shared.ledger.schema import _config, _scripts, head
 from shared.ledger.tables import metadata, runs
 from tests.support.postgres import start_postgres
 from tests.support.waiting import wait_for
@@ -106,9 +109,59 @@ def test_a_newer_schema_is_refused_with_both_revisions(database):
     set_revision(database, "9999")
     with pytest.raises(SchemaTooNewError) as caught:
         upgrade(database)
-    assert (caught.value.found, caught.value.known) == ("9999", "0001")
+    assert (caught.value.found, caught.value.known) == ("9999", head())
     with pytest.raises(SchemaTooNewError):
         schema_ready(database)
+
+
+def shape(connection):
+    """Every column with its type, default and whether it may be empty, and every constraint, by table."""
+    inspector = inspect(connection)
+    found = {}
+    for table in inspector.get_table_names():
+        columns = {column["name"]: column for column in inspector.get_columns(table)}
+        uniques = {unique["name"] for unique in inspector.get_unique_constraints(table)}
+        checks = {check["name"]: check["sqltext"] for check in inspector.get_check_constraints(table)}
+        found[table] = (columns, uniques, checks)
+    return found
+
+
+def migrate_to(db, revision):
+    with db.write() as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def test_migrations_only_add_so_that_an_older_release_goes_on_beside_a_newer_one(empty):
+    revisions = [script.revision for script in reversed(list(_scripts().walk_revisions()))]
+    migrate_to(empty, revisions[0])
+    for revision in revisions[1:]:
+        with empty.read() as connection:
+            older = shape(connection)
+        migrate_to(empty, revision)
+        with empty.read() as connection:
+            newer = shape(connection)
+        for table, (columns, uniques, checks) in older.items():
+            now_columns, now_uniques, now_checks = newer[table]
+            for name, column in columns.items():
+                for fact in ("nullable", "default"):
+                    assert now_columns[name][fact] == column[fact], f"{revision}: {table}.{name}"
+                assert repr(now_columns[name]["type"]) == repr(column["type"]), f"{revision}: {table}.{name}"
+            for name in now_columns.keys() - columns.keys():
+                added = now_columns[name]
+                assert added["nullable"] or added["default"] is not None, f"{revision}: {table}.{name}"
+            assert (now_uniques, now_checks) == (uniques, checks), f"{revision}: {table}"
+
+
+def test_rows_written_as_the_first_release_did_are_whole(database):
+    with database.write() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO accounts (name, provider, paused, removed, created_at)"
+                " VALUES ('old', 'focus', false, false, '2026-01-01 00:00:00.000000')"
+            )
+        )
+    (account,) = list_accounts(database)
+    assert (account.name, account.held, account.data_version) == ("old", False, 0)
 
 
 def test_every_database_is_another_ledger(database, tmp_path):
@@ -168,7 +221,7 @@ def test_the_migrator_tells_a_newer_schema_and_goes_on_when_it_is_restored(datab
     migrator = Migrator(database, retry_s=0.05)
     migrator.start()
     wait_for(lambda: migrator.message is not None and "9999" in migrator.message, 20, "the newer schema is told")
-    set_revision(database, "0001")
+    set_revision(database, head())
     assert migrator.wait_ready(30)
 
 

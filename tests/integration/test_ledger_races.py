@@ -71,7 +71,7 @@ def test_overlapping_stores_of_one_account_leave_each_cost_once(database, databa
         assert inserted.wait(20)
         later = type(first)(second, "worker-2", first.fetch_seq + 1)
         overlapping = pool.submit(store, other, later, FetchedCosts(AFTER))
-        wait_for(lambda: waits_for_a_lock(database), 10, "the second store waits for the first")
+        wait_for(lambda: waits_for_a_lock(database), 20, "the second store waits for the first")
         assert not overlapping.done()
         go_on.set()
         assert storing.result(30) is not None
@@ -178,6 +178,6 @@ def test_a_claim_that_meets_another_of_its_account_only_in_the_index_waits_its_t
         with postgres_database.write() as connection:
             connection.execute(update(runs).where(runs.c.id == first.id).values(state=RunState.RUNNING.value))
             claiming = pool.submit(claim, postgres_database, sender.sent[0], holder="worker-2")
-            wait_for(lambda: waits_for_a_lock(postgres_database), 10, "the claim waits for the index")
+            wait_for(lambda: waits_for_a_lock(postgres_database), 20, "the claim waits for the index")
         assert claiming.result(30) is None
     assert get_run(postgres_database, second.id).state is RunState.PENDING

@@ -176,7 +176,7 @@ for _ in range(5):
 codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
 stop.set()
 for thread in threads:
-    thread.join(5)
+    thread.join(20)
 assert link.is_available() and client.ping(), "the parent has noticed nothing"
 assert [str(state) for state in seen].count("connected") == 1, seen
 link.close()

@@ -3,12 +3,14 @@
 import socket
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import pytest
 
 from shared.observability import metrics
+from shared.redis_link import LinkConfig, RedisLink
 from shared.redis_link.dialer import Dialer
 from tests.support.links import FAR, captured, connected, error_code, found_by_a_look, linked
 from tests.support.need import skip_or_fail
@@ -128,8 +130,9 @@ def _reached(answers: list[object], count: int) -> bool:
 
 def test_whoever_hears_of_a_connection_may_use_it(server):
     answers: list[object] = []
-    with linked(server.url) as link:
+    with closing(RedisLink(LinkConfig(url=server.url))) as link:
         link.on_change(lambda change: answers.append(link.get().ping()) if change.current == "connected" else None)
+        link.start()
         for expected in range(1, 4):
             assert link.wait_connected(20)
             wait_for(partial(_reached, answers, expected), what="used")

@@ -1,4 +1,5 @@
 import time
+from contextlib import closing
 
 import pytest
 
@@ -180,9 +181,10 @@ def test_waiting_for_a_connection_ends_early_when_the_link_is_closed():
 
 def test_changes_are_told_in_order(server):
     seen: list[StateChange] = []
-    with linked(server.url) as link:
+    with closing(RedisLink(LinkConfig(url=server.url))) as link:
         link.on_change(seen.append)
         link.on_change(seen.append)  # once is enough
+        link.start()
         assert link.wait_connected(20)
         server.kill()
         wait_for(lambda: not link.is_available(), what="lost")

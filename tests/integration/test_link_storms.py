@@ -64,7 +64,7 @@ def test_50_threads_through_an_outage_of_3_s_make_fewer_than_50_connections(serv
 
 
 def test_callers_that_try_again_without_a_pause_do_not_starve_the_link(server, slow_turns):
-    """A caller that kept the interpreter for its whole turn, `slow_turns` long, would hold up healing for minutes."""
+    """Callers that kept the interpreter for their whole turns would hold up healing for a minute and more."""
     with connected(server.url) as link:
         stop = threading.Event()
 
@@ -76,35 +76,40 @@ def test_callers_that_try_again_without_a_pause_do_not_starve_the_link(server, s
         threads = [threading.Thread(target=hammer, daemon=True) for _ in range(50)]
         for thread in threads:
             thread.start()
+        began_s = time.monotonic()
         server.kill()
         wait_for(lambda: not link.is_available(), what="lost")
         server.start()
-        try:
-            assert link.wait_connected(20)
-        finally:
-            stop.set()
+        link.wait_connected(60)
+        healed_s = time.monotonic() - began_s
+        stop.set()
         for thread in threads:
             thread.join(20)
+        assert healed_s < 20
 
 
 @pytest.fixture
 def slow_turns():
     usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(0.2)
+    sys.setswitchinterval(0.1)
     yield
     sys.setswitchinterval(usual_s)
 
 
 def test_behind_a_proxy_that_closes_it_is_connected_long_before_the_next_attempt(server):
     server.kill()
-    with Port(closes, port=server.port) as port, captured() as lines, linked(server.url, **FAR) as link:
-        with found_by_a_look(link):
-            assert error_code(link) == "CONNECTION_CLOSED"
-            began_s = time.monotonic()
-            pass_time(3)
-            assert port.accepted <= 6 + 2 * (time.monotonic() - began_s), "a whole attempt now and then, no storm"
-            port.close()
-            server.start()
+    began_s = time.monotonic()
+    with (
+        Port(closes, port=server.port) as port,
+        captured() as lines,
+        linked(server.url, **FAR) as link,
+        found_by_a_look(link),
+    ):
+        assert error_code(link) == "CONNECTION_CLOSED"
+        pass_time(3)
+        assert port.accepted <= 6 + 2 * (time.monotonic() - began_s), "a whole attempt now and then, no storm"
+        port.close()
+        server.start()
     assert len(lines.saying("Connection attempt")) == 2
 
 

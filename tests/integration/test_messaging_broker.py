@@ -1,9 +1,9 @@
 """The broker, its consumers and the sender against a real Redis that is killed, frozen, wiped and refuses."""
 
-import statistics
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import dramatiq
 import pytest
@@ -38,7 +38,6 @@ class Rig:
         self.broker = build_broker(self.link, namespace=NAMESPACE, middleware=[TimeLimit()])
         self.sender = DramatiqSender(self.link, namespace=NAMESPACE)
         self.done: list[int] = []
-        self.done_at: dict[int, float] = {}
         self.may_finish = threading.Event()
         self.may_finish.set()
         self.begun: list[int] = []
@@ -48,14 +47,14 @@ class Rig:
 
     def start(self) -> "Rig":
         self.link.start()
-        assert self.link.wait_connected(10)
+        assert self.link.wait_connected(20)
         self.worker.start()
         return self
 
     def send(self, *run_ids: int) -> None:
         self.sender.send([hint(run_id) for run_id in run_ids])
 
-    def wait_done(self, *run_ids: int, timeout_s: float = 10.0) -> None:
+    def wait_done(self, *run_ids: int, timeout_s: float = 20.0) -> None:
         wait_for(lambda: set(run_ids) <= set(self.done), timeout_s, f"runs {run_ids}")
 
     def wait_away(self) -> None:
@@ -73,7 +72,6 @@ class Rig:
         self.begun.append(run_id)
         assert self.may_finish.wait(30)
         self.done.append(run_id)
-        self.done_at[run_id] = time.monotonic()
 
     def _stop(self) -> None:
         self.may_finish.set()
@@ -87,11 +85,6 @@ def rig():
         yield Rig(stack).start()
 
 
-def pass_time(seconds):
-    until = time.monotonic() + seconds
-    wait_for(lambda: time.monotonic() >= until, seconds + 5, f"{seconds} s to pass")
-
-
 def test_what_is_sent_is_executed_once_and_leaves_nothing_behind(rig):
     rig.send(1, 2, 3)
     rig.wait_done(1, 2, 3)
@@ -99,16 +92,19 @@ def test_what_is_sent_is_executed_once_and_leaves_nothing_behind(rig):
     assert sorted(rig.done) == [1, 2, 3]
 
 
-def test_an_idle_worker_starts_a_job_within_a_quarter_of_a_second(rig):
-    took = []
-    for run_id in range(1, 9):
-        # Long enough to be idle, each time at another point of the poll.
-        pass_time(0.4 + 0.07 * run_id)
-        sent_at = time.monotonic()
-        rig.send(run_id)
-        rig.wait_done(run_id)
-        took.append(rig.done_at[run_id] - sent_at)
-    assert statistics.median(took) < 0.25, took
+def test_an_idle_worker_looks_again_after_a_quarter_of_a_second_at_most(rig, monkeypatch):
+    waits_s = []
+    rest = rig.broker.rest
+
+    def note(wait_s):
+        waits_s.append(wait_s)
+        rest(wait_s)
+
+    monkeypatch.setattr(rig.broker, "rest", note)
+    wait_for(lambda: len(waits_s) >= 20, 30, "as many looks as make the waits between them grow")
+    assert 0.05 < max(waits_s) <= 0.25
+    rig.send(1)
+    rig.wait_done(1)
 
 
 def test_one_consumer_serves_the_queue_and_none_a_delay_queue(rig):
@@ -118,22 +114,22 @@ def test_one_consumer_serves_the_queue_and_none_a_delay_queue(rig):
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
-def test_consumers_survive_an_outage_and_are_back_with_the_link(rig, how, caplog):
+def test_consumers_survive_an_outage_and_are_back_with_the_link(rig, how, caplog, monkeypatch):
+    # What a consumer would wait that restarts, that waits for the link without being woken, or that counts failures.
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 60)
+    monkeypatch.setattr("shared.messaging.consumer.LINK_WAIT_S", 60)
+    monkeypatch.setattr("shared.messaging.consumer.RETRY_S", 60)
     rig.send(1)
     rig.wait_done(1)
     before = rig.threads()
     end, begin = (rig.server.kill, rig.server.start) if how == "killed" else (rig.server.freeze, rig.server.thaw)
-    took = []
     for run_id in (2, 3, 4):
         end()
         rig.wait_away()
         begin()
-        assert rig.link.wait_connected(10)
-        connected_at = time.monotonic()
+        assert rig.link.wait_connected(20)
         rig.send(run_id)
         rig.wait_done(run_id)
-        took.append(rig.done_at[run_id] - connected_at)
-    assert statistics.median(took) < 0.25, took
     assert rig.threads() == before
     assert all(thread.is_alive() for thread in before)
     assert [record.getMessage() for record in caplog.records if record.name.startswith("dramatiq")] == []
@@ -148,7 +144,7 @@ def test_a_job_that_ends_in_an_outage_frees_its_thread_and_is_acknowledged_later
     rig.may_finish.set()
     rig.wait_done(1, 2)
     rig.server.thaw()
-    assert rig.link.wait_connected(10)
+    assert rig.link.wait_connected(20)
     wait_for(lambda: rig.size() == 0, what="the owed acknowledgements")
     rig.send(3)
     rig.wait_done(3)
@@ -179,7 +175,7 @@ def test_a_redis_that_refuses_writes_is_asked_until_it_relents(rig, refuse, rele
         with pytest.raises((SendRefusedError, SendUncertainError)):
             rig.send(1)
         admin.config_set(*next(iter(relent.items())))
-    assert rig.link.wait_connected(10)
+    assert rig.link.wait_connected(20)
     wait_for(lambda: _sent(rig, 2), what="a send that goes through")
     rig.wait_done(2)
     assert all(thread.is_alive() for thread in rig.threads())
@@ -193,14 +189,16 @@ def _sent(rig, run_id):
     return True
 
 
-def test_sending_is_refused_at_once_while_redis_is_away(rig):
-    rig.server.kill()
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_sending_is_refused_at_once_while_redis_is_away(rig, how):
+    (rig.server.kill if how == "killed" else rig.server.freeze)()
     rig.wait_away()
     started = time.monotonic()
-    with pytest.raises(SendRefusedError) as refused:
-        rig.send(1, 2)
-    assert time.monotonic() - started < 0.5
-    assert refused.value.sent == 0
+    for _ in range(50):
+        with pytest.raises(SendRefusedError) as refused:
+            rig.send(1, 2)
+        assert refused.value.sent == 0
+    assert time.monotonic() - started < 20, "a connection each would have waited for 50 times 2 s"
 
 
 def test_garbage_in_the_queue_ends_no_thread(rig):
@@ -231,7 +229,7 @@ def test_a_paused_broker_takes_nothing_and_gives_back_what_it_had(rig):
     rig.broker.pause("another")
     rig.send(8)
     wait_for(lambda: queue_depths(rig.link, namespace=NAMESPACE)[0].depth >= 1, what="the queue to fill")
-    assert rig.broker.pulses[QUEUE].age_s() < 5
+    assert rig.broker.pulses[QUEUE].age_s() < 10
     rig.may_finish.set()
     rig.broker.resume("one")
     assert rig.broker.paused
@@ -242,9 +240,12 @@ def test_a_paused_broker_takes_nothing_and_gives_back_what_it_had(rig):
 def test_a_consumer_shows_its_pulse_while_redis_is_away(rig):
     rig.server.kill()
     rig.wait_away()
-    for _ in range(10):
-        pass_time(0.25)
-        assert rig.broker.pulses[QUEUE].age_s() < 2
+    for _ in range(3):
+        wait_for(partial(has_beaten, rig, time.monotonic()), what="another beat")
+
+
+def has_beaten(rig, since_s):
+    return time.monotonic() - rig.broker.pulses[QUEUE].age_s() > since_s
 
 
 def test_hints_reach_the_worker_as_they_were_sent(rig):

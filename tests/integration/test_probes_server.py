@@ -4,7 +4,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -57,21 +56,21 @@ def test_a_request_in_flight_is_answered_whole_in_a_drain(path):
     with serving() as (server, app), ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(get, server.port, path) for _ in range(3)]
         for _ in answers:
-            assert app.entered.acquire(timeout=5)
+            assert app.entered.acquire(timeout=20)
         server.stop_accepting()
-        wait_for(lambda: refused(server.port), 5, "new connections refused")
+        wait_for(lambda: refused(server.port), 20, "new connections refused")
         assert not server.drain(0.1)
         app.release.set()
-        assert server.drain(10)
+        assert server.drain(20)
         for answer in answers:
-            found = answer.result(5)
+            found = answer.result(20)
             assert (found.status, len(found.body)) == (200, 4 if path == "/slow" else len(LARGE))
             assert found.headers["connection"] == "close"
 
 
 def refused(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection(("127.0.0.1", port), 10).close()
     except ConnectionError:
         return True
     return False
@@ -79,38 +78,39 @@ def refused(port: int) -> bool:
 
 def test_a_slow_reader_gets_all_of_a_large_answer_in_a_drain():
     with serving() as (server, _):
-        with socket.create_connection(("127.0.0.1", server.port), 5) as client:
+        with socket.create_connection(("127.0.0.1", server.port), 20) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
             client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             received = len(client.recv(1000))
             server.stop_accepting()
-            wait_for(lambda: refused(server.port), 5, "new connections refused")
+            wait_for(lambda: refused(server.port), 20, "new connections refused")
             assert not server.drain(0)
             while data := client.recv(65_536):
                 received += len(data)
         assert received > len(LARGE)
-        assert server.drain(5)
+        assert server.drain(20)
 
 
-def test_an_idle_connection_does_not_hold_up_a_drain():
+def test_an_idle_connection_does_not_hold_up_a_drain(monkeypatch):
+    # What a request that is still coming in would be given.
+    monkeypatch.setattr("shared.probes.channel.DRAIN_PARTIAL_S", 60)
     with serving() as (server, _):
-        idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
         idle.request("GET", "/")
         assert idle.getresponse().read() == b"fine"
-        began_s = time.monotonic()
-        assert server.drain(5)
-        assert time.monotonic() - began_s < 0.9
+        assert server.drain(20)
         idle.close()
 
 
-def test_a_connection_that_never_asks_does_not_hold_up_a_drain_for_long():
+def test_a_connection_that_never_asks_does_not_hold_up_a_drain_for_long(monkeypatch):
+    monkeypatch.setattr("shared.probes.channel.REQUEST_DEADLINE_S", 60)
     with serving() as (server, _), socket.create_connection(("127.0.0.1", server.port)) as mute:
         mute.sendall(b"GET / HT")
-        assert server.drain(5)
+        assert server.drain(20)
 
 
 def test_a_request_sent_just_before_the_drain_is_answered():
-    with serving() as (server, _), socket.create_connection(("127.0.0.1", server.port), 5) as client:
+    with serving() as (server, _), socket.create_connection(("127.0.0.1", server.port), 20) as client:
         server.stop_accepting()
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 200 OK")
@@ -119,11 +119,11 @@ def test_a_request_sent_just_before_the_drain_is_answered():
 def test_two_servers_in_one_process_do_not_share_threads():
     with serving(threads=1) as (busy, app), serving(threads=1) as (free, _), ThreadPoolExecutor(2) as pool:
         held = pool.submit(get, busy.port, "/slow")
-        assert app.entered.acquire(timeout=5)
+        assert app.entered.acquire(timeout=20)
         assert get(free.port, "/").status == 200
         assert busy.port != free.port
         app.release.set()
-        assert held.result(5).status == 200
+        assert held.result(20).status == 200
 
 
 def test_half_open_connections_in_hundreds_do_not_stop_it():
@@ -146,7 +146,7 @@ def test_half_open_connections_in_hundreds_do_not_stop_it():
     ],
 )
 def test_what_never_reaches_the_application_is_answered_in_json(sent, status):
-    with serving() as (server, _), socket.create_connection(("127.0.0.1", server.port), 5) as client:
+    with serving() as (server, _), socket.create_connection(("127.0.0.1", server.port), 20) as client:
         client.sendall(sent)
         answer = http.client.HTTPResponse(client)
         answer.begin()
@@ -203,7 +203,7 @@ def test_a_probe_listener_says_once_that_its_port_is_taken_and_takes_it_when_fre
         probes.start()
         assert not probes.listening()
         holder.stop()
-        wait_for(probes.listening, 5, "the port to be taken over")
+        wait_for(probes.listening, 20, "the port to be taken over")
         assert get(probes.port, "/").status == 200
         probes.stop()
         probes.stop()

@@ -104,10 +104,10 @@ def test_after_a_restart_all_queued_runs_are_sent_again_once(db, link, server):
     before = link.health().details.server_run_id
 
     server.kill()
-    wait_for(lambda: not link.is_available(), 5, "the loss to be noticed")
+    wait_for(lambda: not link.is_available(), 20, "the loss to be noticed")
     server.start()
-    wait_for(dispatch._again.is_set, 5, "the loss to be told")
-    wait_for(lambda: link.is_available() and link.health().details.server_run_id != before, 10, "a new connection")
+    wait_for(dispatch._again.is_set, 20, "the loss to be told")
+    wait_for(lambda: link.is_available() and link.health().details.server_run_id != before, 20, "a new connection")
     dispatch.tick()
 
     assert hints(server) == 1
@@ -126,7 +126,7 @@ def test_a_process_that_starts_after_a_restart_finds_it_by_the_remembered_run_id
         admin.set(marker_key("holdfast"), own)
 
     with connected(server.url) as link:
-        wait_for(lambda: link.health().details.server_run_id, 5, "the server's run id")
+        wait_for(lambda: link.health().details.server_run_id, 20, "the server's run id")
         dispatching(db, link).tick()
 
     assert hints(server) == 1
@@ -176,7 +176,7 @@ def test_without_redis_nothing_is_sent_or_lost(db, link, server):
     run = requested(db, "a", JANUARY)
     dispatch = dispatching(db, link)
     server.kill()
-    wait_for(lambda: not link.is_available(), 5, "the loss to be noticed")
+    wait_for(lambda: not link.is_available(), 20, "the loss to be noticed")
 
     assert dispatch.tick().problem == "Redis is not connected"
     assert dispatch.due(only=[run.id], deadline_s=0.5).problem == "Redis is not connected"
@@ -188,13 +188,13 @@ def test_while_redis_refuses_writes_runs_stay_pending_and_go_out_when_it_takes_t
     dispatch = dispatching(db, link)
     with server.admin() as admin:
         admin.config_set("maxmemory", "1")
-        wait_for(lambda: link.health().details.degraded, 10, "the refusal to be noticed")
+        wait_for(lambda: link.health().details.degraded, 20, "the refusal to be noticed")
 
         assert dispatch.tick().problem == "Redis refuses writes"
         assert run_counts(db)[RunState.PENDING] == 1
 
         admin.config_set("maxmemory", "0")
-    wait_for(lambda: link.health().details.degraded is None, 10, "the refusal to pass")
+    wait_for(lambda: link.health().details.degraded is None, 20, "the refusal to pass")
     assert len(dispatch.tick().sent) == 1
 
 
@@ -217,7 +217,7 @@ def test_a_sender_that_hangs_holds_nobody_longer_than_the_deadline(db, link):
     assert dispatch.due(only=[run.id], deadline_s=0.1).problem == "Redis or the database did not answer in time"
 
     release.set()
-    wait_for(lambda: sender.sent, 5, "the late send")
+    wait_for(lambda: sender.sent, 20, "the late send")
 
 
 def test_hanging_calls_do_not_pile_up(db, link):
@@ -232,4 +232,4 @@ def test_hanging_calls_do_not_pile_up(db, link):
 
     assert problems[-1] == "Too many calls are waiting for Redis or the database"
     release.set()
-    wait_for(lambda: dispatch._calls._value == 4, 5, "all calls to end")
+    wait_for(lambda: dispatch._calls._value == 4, 20, "all calls to end")

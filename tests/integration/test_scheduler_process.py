@@ -1,7 +1,6 @@
 """The real scheduler process, with and without what it depends on."""
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +22,8 @@ pytestmark = pytest.mark.integration
 DEFERRED = "Could not schedule Daily Cost Collection Job - Redis may not be ready yet"
 SCHEDULED = "Daily Cost Collection Job scheduled successfully"
 EVERY_MINUTE = {"COST_SCHEDULE": "* * * * *"}
+# After a loss, one attempt at once and the next one so late that only a look finds Redis back in time.
+RARE_ATTEMPTS = {"REDIS_RETRY_FIRST_DELAY_S": "600", "REDIS_RETRY_MAX_DELAY_S": "600"}
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def scheduler(system: System) -> Running:
     running = system.start("scheduler")["scheduler"]
-    wait_for(running.serving, 15, "the scheduler to serve")
+    wait_for(running.serving, 20, "the scheduler to serve")
     return running
 
 
@@ -59,8 +60,8 @@ def check(running: Running, name: str) -> dict[str, str]:
 def test_with_redis_there_the_job_is_registered_at_once_and_the_gap_is_dispatched(folder):
     with RedisServer() as redis, running_system(folder, redis_url=redis.url) as system:
         running = scheduler(system)
-        wait_for(lambda: running.said(SCHEDULED), 5, "the job to be registered")
-        wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.QUEUED)], 5, "the catch-up's run to be queued")
+        wait_for(lambda: running.said(SCHEDULED), 20, "the job to be registered")
+        wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.QUEUED)], 20, "the catch-up's run to be queued")
 
         assert not running.said(DEFERRED)
         assert not any(" ERROR " in line for line in running.lines())
@@ -72,7 +73,7 @@ def test_with_redis_there_the_job_is_registered_at_once_and_the_gap_is_dispatche
 def test_the_first_catch_up_takes_every_day_that_has_ended(folder):
     with running_system(folder, redis_url=f"redis://127.0.0.1:{free_port()}/0") as system:
         scheduler(system)
-        found = wait_for(lambda: planned(system), 10, "a run")
+        found = wait_for(lambda: planned(system), 20, "a run")
 
         assert [run.days for run in found] == [last_complete_days(datetime.now(UTC), 30)]
 
@@ -82,34 +83,32 @@ def test_without_redis_it_plans_all_the_same_and_registers_the_job_when_redis_co
         redis.stop()
         with running_system(folder, redis_url=redis.url) as system:
             running = scheduler(system)
-            wait_for(lambda: running.said(DEFERRED), 5, "the delay to be told")
-            wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.PENDING)], 5, "the catch-up's run")
+            wait_for(lambda: running.said(DEFERRED), 20, "the delay to be told")
+            wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.PENDING)], 20, "the catch-up's run")
             assert not running.said(SCHEDULED)
             assert check(running, "scheduler")["status"] == "degraded"
 
             redis.start()
-            wait_for(lambda: running.said(SCHEDULED), 5, "the job to be registered")
-            wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.QUEUED)], 5, "the run to be queued")
+            wait_for(lambda: running.said(SCHEDULED), 20, "the job to be registered")
+            wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.QUEUED)], 20, "the run to be queued")
 
             redis.kill()
-            wait_for(lambda: check(running, "redis")["status"] == "degraded", 5, "the loss to be noticed")
+            wait_for(lambda: check(running, "redis")["status"] == "degraded", 20, "the loss to be noticed")
             assert check(running, "scheduler")["status"] == "up"
             assert sum(DEFERRED in line for line in running.lines()) == 1
             assert sum(SCHEDULED in line for line in running.lines()) == 1
 
 
 def test_a_fire_while_redis_is_away_is_recorded_and_sent_when_it_is_back(folder):
-    with RedisServer() as redis, running_system(folder, redis_url=redis.url, environment=EVERY_MINUTE) as system:
+    environment = {**EVERY_MINUTE, **RARE_ATTEMPTS}
+    with RedisServer() as redis, running_system(folder, redis_url=redis.url, environment=environment) as system:
         running = scheduler(system)
-        wait_for(lambda: running.said(SCHEDULED), 5, "the job to be registered")
+        wait_for(lambda: running.said(SCHEDULED), 20, "the job to be registered")
         redis.kill()
-        wait_for(lambda: (RunKind.SCHEDULED, RunState.PENDING) in runs(system), 75, "a fire's run")
+        wait_for(lambda: (RunKind.SCHEDULED, RunState.PENDING) in runs(system), 90, "a fire's run")
 
         redis.start()
-        answered_s = time.monotonic()
-        wait_for(lambda: all(state is RunState.QUEUED for _, state in runs(system)), 5, "everything to be queued")
-        # The bound leaves room for a busy machine; the benchmark measures.
-        assert time.monotonic() - answered_s < 2
+        wait_for(lambda: all(state is RunState.QUEUED for _, state in runs(system)), 20, "everything to be queued")
         with redis.admin() as admin:
             assert admin.llen("holdfast:queues:collect") == len(runs(system))
 
@@ -119,8 +118,8 @@ def test_a_foreign_redis_is_told_once_with_the_cure_and_gets_nothing(folder):
         with redis.admin() as admin:
             admin.set(marker_key("holdfast"), "another-ledger")
         running = scheduler(system)
-        wait_for(lambda: running.said("belongs to another installation"), 5, "the foreign marker to be told")
-        wait_for(lambda: check(running, "scheduler")["status"] == "degraded", 5, "readiness to say so")
+        wait_for(lambda: running.said("belongs to another installation"), 20, "the foreign marker to be told")
+        wait_for(lambda: check(running, "scheduler")["status"] == "degraded", 20, "readiness to say so")
 
         assert "holdfast ledger adopt" in next(line for line in running.lines() if "another installation" in line)
         assert runs(system) == [(RunKind.CATCHUP, RunState.PENDING)]
@@ -132,14 +131,14 @@ def test_with_the_database_away_it_stays_alive_says_so_and_resumes(folder, postg
         postgres_server.stop()
         try:
             running = scheduler(system)
-            wait_for(lambda: running.said(SCHEDULED), 10, "the job to be registered")
+            wait_for(lambda: running.said(SCHEDULED), 20, "the job to be registered")
             answer = running.probe("/health/ready")
             assert (answer.status, answer.body["checks"]["database"]["status"]) == (503, "down")
             assert running.probe("/health/live").status == 200
         finally:
             postgres_server.start()
         wait_for(lambda: running.probe("/health/ready").status == 200, 30, "the database to be noticed")
-        wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.QUEUED)], 15, "the run to be planned and queued")
+        wait_for(lambda: runs(system) == [(RunKind.CATCHUP, RunState.QUEUED)], 20, "the run to be planned and queued")
 
 
 def test_a_mistake_in_the_schedule_is_one_line_and_exit_2(folder):

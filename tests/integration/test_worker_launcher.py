@@ -110,7 +110,8 @@ def test_what_is_left_after_the_grace_is_handed_back(rig_of, redis, redis_is):
     rig.signal(signal.SIGINT)
     assert rig.wait_exit() == 0
     took = time.monotonic() - began
-    assert 1.5 < took < 3.0, took
+    # The grace is two seconds; what is beyond it is a busy machine's.
+    assert 1.5 < took < 6.0, took
     rig.wait_gone(1)
     assert {rig.state(run) for run in runs} <= {RunState.PENDING, RunState.QUEUED}
     assert rig.state(runs[0]) is RunState.PENDING

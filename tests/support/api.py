@@ -371,5 +371,7 @@ def make_api(*, access: Access = OPEN, **changes: Any) -> Api:
         now=lambda: NOW,
         monotonic_s=lambda: 0.0,
         redis_calls=BoundedCalls(2, name="test-redis"),
+        # A stall of the machine is no frozen Redis.
+        redis_budget_s=10.0,
     )
     return Api(replace(given, **changes), Description(), link, ledger, sent)

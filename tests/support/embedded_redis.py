@@ -18,7 +18,7 @@ from redis.retry import Retry
 from tests.support.system import ROOT, free_port
 from tests.support.waiting import wait_for
 
-STOP_S = 15.0
+STOP_S = 20.0
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Embedded:
     @contextlib.contextmanager
     def client(self) -> Iterator[redis.Redis]:
         """A client that leaves no connection behind: the end waits for those."""
-        with redis.Redis.from_url(self.url, socket_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
             yield client
 
     def command(self, *parts: str) -> Any:
@@ -49,7 +49,7 @@ class Embedded:
         return False
 
     def wait_ready(self) -> "Embedded":
-        wait_for(lambda: self.said("Embedded Redis: Ready") and self.answers(), 15, f"a ready Redis at {self.url}")
+        wait_for(lambda: self.said("Embedded Redis: Ready") and self.answers(), 30, f"a ready Redis at {self.url}")
         return self
 
     def server(self) -> psutil.Process:
@@ -78,7 +78,8 @@ def embedded_redis(folder: Path, *, url: str | None = None, **environment: str) 
                 **{name: value for name, value in os.environ.items() if not name.startswith("HONCHO_")},
                 "PYTHONPATH": str(ROOT),
                 "REDIS_URL": url,
-                "SHUTDOWN_GRACE_S": "4",
+                # Whatever ends by its own is seen to be sooner than what waits for the grace to pass.
+                "SHUTDOWN_GRACE_S": "60",
                 **environment,
             },
             stdin=subprocess.DEVNULL,

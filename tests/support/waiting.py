@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-def wait_for(condition: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T:
+def wait_for(condition: Callable[[], T], timeout_s: float = 20.0, what: str = "") -> T:
     """The first truthy value of `condition()`. Raises AssertionError naming `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -86,6 +86,7 @@ def test_a_day_that_was_never_collected_has_no_instant():
     assert coverage_document(AccountCoverage("shop", "focus", days)) == {
         "account": "shop",
         "provider": "focus",
+        "paused": False,
         "days": [
             {"day": "2026-03-01", "state": "suspect", "rows": 3, "collectedAt": "2026-03-10T12:30:15.123Z"},
             {"day": "2026-03-02", "state": "missing", "rows": 0, "collectedAt": None},

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from loguru import logger
@@ -14,7 +15,7 @@ from shared.observability import events
 from shared.observability.flood import Away, FloodControl
 from shared.observability.logs import Output
 from shared.observability.metrics import LOG_LINES_HELD_BACK, LOG_LINES_LOST
-from shared.observability.redactor import Redactor, secrets_of_environment, secrets_of_url
+from shared.observability.redactor import Redactor, secrets_of_environment, secrets_of_url, secrets_of_webhook
 from tests.support.logs import captured
 
 PASSWORD = 'p"ä/ss w%rd\\x'
@@ -143,6 +144,11 @@ def test_secrets_of_a_url_stand_in_its_user_info_or_query():
     assert list(secrets_of_url("sqlite:///var/holdfast.db")) == []
 
 
+def test_the_secrets_of_a_webhook_are_its_address_and_what_in_it_may_be_a_token():
+    url = "https://u:pass@hooks.example.com/services/T0AB12CD34EF/xoxb-9876543210?key=0123456789abcdef&v=2"
+    assert set(secrets_of_webhook(url)) == {url, "pass", "T0AB12CD34EF", "xoxb-9876543210", "0123456789abcdef"}
+
+
 def test_secrets_of_the_environment_are_told_by_their_names():
     environment = {
         "AWS_SECRET_ACCESS_KEY": "a",
@@ -157,10 +163,20 @@ def test_secrets_of_the_environment_are_told_by_their_names():
 def test_redaction_does_not_slow_a_line_down_nor_an_endless_word():
     redact = Redactor(["secret-number-one", "x" * 40])
     line = "2026-01-01T00:00:00.000Z INFO [scheduler] Redis: Connection attempt 1/20 failed url=redis://***@localhost/0"
-    began_s = time.process_time()
-    for _ in range(1000):
-        redact(line)
-    assert time.process_time() - began_s < 1.0
-    began_s = time.process_time()
-    redact("://" + "a.-" * 10_000)
-    assert time.process_time() - began_s < 3.0
+    with captured():
+        written_s = _least_s(lambda: [logger.info("Redis: Connection attempt") for _ in range(300)])
+    assert _least_s(lambda: [redact(line) for _ in range(300)]) < 20 * written_s
+    # Ten times as long: ten times the work, not a hundred times.
+    word = "a.-" * 2_000
+    assert _least_s(lambda: redact("://" + 10 * word)) < 40 * _least_s(lambda: redact("://" + word))
+
+
+def _least_s(action: Callable[[], object]) -> float:
+    """Processor seconds of the quickest of a few rounds."""
+
+    def round_s() -> float:
+        began_s = time.process_time()
+        action()
+        return time.process_time() - began_s
+
+    return min(round_s() for _ in range(5))

@@ -31,19 +31,19 @@ def test_rounds_go_on_after_one_that_failed(started):
 
     started(work)
 
-    wait_for(lambda: len(rounds) > 3, 5, "further rounds")
+    wait_for(lambda: len(rounds) > 3, 20, "further rounds")
 
 
 def test_a_hurried_round_comes_at_once():
     turn = threading.Event()
     rounds = Rounds(turn.set, name="test", interval_s=60)
     rounds.start()
-    assert turn.wait(5)
+    assert turn.wait(20)
     turn.clear()
 
     rounds.hurry()
 
-    assert turn.wait(5)
+    assert turn.wait(20)
     rounds.stop()
 
 
@@ -55,7 +55,7 @@ def test_a_round_that_waits_for_the_database_is_no_sign_of_a_stuck_thread(starte
         release.wait(5)
 
     rounds = started(work)
-    assert entered.wait(5)
+    assert entered.wait(20)
     rounds.pulse._beat_at_s -= 1000
 
     assert rounds.pulse.age_s() == 0
@@ -70,7 +70,7 @@ def test_a_round_that_waits_for_nothing_outside_is(started):
         release.wait(5)
 
     rounds = started(work, outside=False)
-    assert entered.wait(5)
+    assert entered.wait(20)
     rounds.pulse._beat_at_s -= 1000
 
     assert rounds.pulse.age_s() > 999
@@ -83,7 +83,7 @@ def test_a_thread_that_died_shows_by_its_age(started):
         raise SystemExit
 
     rounds = started(work)
-    wait_for(lambda: not any(thread.name == "test" for thread in threading.enumerate()), 5, "the thread to end")
+    wait_for(lambda: not any(thread.name == "test" for thread in threading.enumerate()), 20, "the thread to end")
     rounds.pulse._beat_at_s -= 1000
 
     assert rounds.pulse.age_s() > 999

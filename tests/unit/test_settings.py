@@ -119,3 +119,26 @@ def test_the_printed_settings_hold_no_secret(monkeypatch):
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().port = 1
+
+
+@pytest.mark.parametrize("given", ["10", "10:60", "24:00", "9:30", "10:00:00", "noon", "-1:00"])
+def test_a_deadline_that_is_no_time_of_day_is_told(monkeypatch, given):
+    (problem,) = problems_of(monkeypatch, COST_DEADLINE=given)
+    assert problem.startswith("COST_DEADLINE: must be a time of day as in 10:00")
+
+
+@pytest.mark.parametrize(
+    "given", ["hooks.example.com/xoxb", "ftp://h/xoxb", "https://", "https:///xoxb", "http://h:x/xoxb"]
+)
+def test_a_webhook_that_cannot_be_posted_to_is_told_without_its_address(monkeypatch, given):
+    (problem,) = problems_of(monkeypatch, ALERT_WEBHOOK_URL=given)
+    assert problem.startswith("ALERT_WEBHOOK_URL: must be a URL")
+    assert "xoxb" not in problem
+
+
+def test_deadline_and_webhook_are_unset_unless_given_and_set_to_nothing(monkeypatch):
+    assert (load_settings().cost_deadline, load_settings().alert_webhook_url) == (None, None)
+    monkeypatch.setenv("COST_DEADLINE", "")
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.example.com/services/T0/xoxb")
+    assert load_settings().cost_deadline is None
+    assert "xoxb" not in repr(load_settings())

@@ -1,0 +1,201 @@
+"""What must hold in the ledger at every moment, each as one statement that finds what breaks it.
+
+One statement sees one state of the database, and whatever changes the ledger does so in one transaction: a ledger that
+is sound has no findings, however busy it is.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Dialect = Literal["sqlite", "postgresql"]
+
+# Written in a statement for the number of days of the run r, which each database counts in its own way.
+_DAYS_OF_RUN: Final = "{days of r}"
+_DAYS: Final[dict[Dialect, str]] = {
+    "sqlite": "(CAST(julianday(r.end_day) - julianday(r.start_day) AS INTEGER) + 1)",
+    "postgresql": "(r.end_day - r.start_day + 1)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What holds, in words, and the statement whose every row breaks it. `at_rest`: only once all work is done."""
+
+    name: str
+    holds: str
+    sql: str
+    at_rest: bool = False
+
+    def statement(self, dialect: Dialect) -> str:
+        """The statement as the database spells it."""
+        return self.sql.replace(_DAYS_OF_RUN, _DAYS[dialect])
+
+
+COSTS: Final = (
+    Invariant(
+        "one_coverage_row",
+        "An account's day has one coverage row.",
+        "SELECT account_id, day, count(*) AS found FROM coverage GROUP BY account_id, day HAVING count(*) > 1",
+    ),
+    Invariant(
+        "costs_are_covered",
+        "Every day with costs has a coverage row.",
+        "SELECT DISTINCT k.account_id, k.day FROM costs k WHERE NOT EXISTS"
+        " (SELECT 1 FROM coverage c WHERE c.account_id = k.account_id AND c.day = k.day)",
+    ),
+    Invariant(
+        "rows_as_counted",
+        "A covered day has as many cost rows as its coverage row says: none is lost and none is stored twice.",
+        "SELECT c.account_id, c.day, c.rows AS expected, COALESCE(k.found, 0) AS found, c.run_id FROM coverage c"
+        " LEFT JOIN (SELECT account_id, day, count(*) AS found FROM costs GROUP BY account_id, day) k"
+        " ON k.account_id = c.account_id AND k.day = c.day WHERE c.rows <> COALESCE(k.found, 0)",
+    ),
+    Invariant(
+        "no_cost_twice",
+        "A day has one row for each sub-account, provider, service, category and currency.",
+        "SELECT account_id, day, sub_account, provider_name, service, charge_category, currency, count(*) AS found"
+        " FROM costs GROUP BY account_id, day, sub_account, provider_name, service, charge_category, currency"
+        " HAVING count(*) > 1",
+    ),
+    Invariant(
+        "coverage_by_a_success",
+        "What a coverage row names, as long as it is kept, is a succeeded run of the account over that day.",
+        "SELECT c.account_id, c.day, c.run_id, r.account_id AS run_of, r.state FROM coverage c"
+        " JOIN runs r ON r.id = c.run_id WHERE r.state <> 'succeeded' OR r.account_id <> c.account_id"
+        " OR c.day < r.start_day OR c.day > r.end_day",
+    ),
+    Invariant(
+        "coverage_by_its_fetch",
+        "The fetch that a coverage row names, as long as it is kept, is one of its run's.",
+        "SELECT c.account_id, c.day, c.run_id, c.fetch_seq, t.run_id AS fetched_by FROM coverage c"
+        " JOIN attempts t ON t.id = c.fetch_seq WHERE t.run_id <> c.run_id",
+    ),
+    Invariant(
+        "successes_are_covered",
+        "Every day of a succeeded run is covered.",
+        "SELECT r.id AS run_id, r.account_id, r.start_day, r.end_day FROM runs r WHERE r.state = 'succeeded'"
+        " AND {days of r} <> (SELECT count(*) FROM coverage c WHERE c.account_id = r.account_id"
+        " AND c.day BETWEEN r.start_day AND r.end_day)",
+    ),
+    Invariant(
+        "versions_count_stores",
+        "An account's data version has risen with every store.",
+        "SELECT a.id AS account_id, a.data_version, r.stores FROM accounts a"
+        " JOIN (SELECT account_id, count(*) AS stores FROM runs WHERE state = 'succeeded' GROUP BY account_id) r"
+        " ON r.account_id = a.id"
+        " WHERE a.data_version < r.stores",
+    ),
+)
+
+RUNS: Final = (
+    Invariant(
+        "one_running_run",
+        "An account has at most one running run.",
+        "SELECT account_id, count(*) AS found FROM runs WHERE state = 'running'"
+        " GROUP BY account_id HAVING count(*) > 1",
+    ),
+    Invariant(
+        "ended_or_open",
+        "A run has an end exactly when its state is final.",
+        "SELECT id AS run_id, state, finished_at FROM runs"
+        " WHERE (finished_at IS NULL) <> (state IN ('pending', 'queued', 'running'))",
+    ),
+    Invariant(
+        "running_is_held",
+        "A running run has a holder and a start.",
+        "SELECT id AS run_id, attempt FROM runs WHERE state = 'running' AND (holder IS NULL OR started_at IS NULL)",
+    ),
+    Invariant(
+        "only_running_is_held",
+        "Nobody holds a run that is not running.",
+        "SELECT id AS run_id, state, holder FROM runs WHERE state <> 'running' AND holder IS NOT NULL",
+    ),
+    Invariant(
+        "queued_is_sent_again",
+        "A queued run has a time at which its hint is sent again, and only a queued run has.",
+        "SELECT id AS run_id, state, next_send_at FROM runs WHERE (state = 'queued') <> (next_send_at IS NOT NULL)",
+    ),
+    Invariant(
+        "planned_once",
+        "No day of an account is in two open catch-up runs.",
+        "SELECT r.account_id, r.id AS run_id, o.id AS other FROM runs r JOIN runs o ON o.account_id = r.account_id"
+        " AND o.id > r.id AND o.finished_at IS NULL AND o.kind = 'catchup' AND o.start_day <= r.end_day"
+        " AND o.end_day >= r.start_day WHERE r.finished_at IS NULL AND r.kind = 'catchup'",
+    ),
+    Invariant(
+        "requested_once",
+        "No two open runs are the same request.",
+        "SELECT account_id, kind, start_day, end_day, count(*) AS found FROM runs"
+        " WHERE finished_at IS NULL AND kind IN ('manual', 'backfill')"
+        " GROUP BY account_id, kind, start_day, end_day HAVING count(*) > 1",
+    ),
+    Invariant(
+        "keys_answer_their_kind",
+        "An Idempotency-Key was answered with a run of its account and kind.",
+        "SELECT q.account_id, q.kind, q.run_id FROM request_keys q JOIN runs r ON r.id = q.run_id"
+        " WHERE r.account_id <> q.account_id OR r.kind <> q.kind",
+    ),
+)
+
+ATTEMPTS: Final = (
+    Invariant(
+        "running_has_its_attempt",
+        "A running run has the attempt that it counts, begun and not ended.",
+        "SELECT r.id AS run_id, r.attempt FROM runs r WHERE r.state = 'running'"
+        " AND NOT EXISTS (SELECT 1 FROM attempts t"
+        " WHERE t.run_id = r.id AND t.attempt = r.attempt AND t.ended_at IS NULL)",
+    ),
+    Invariant(
+        "only_running_goes_on",
+        "An attempt that has not ended is its run's, which is running.",
+        "SELECT t.run_id, t.attempt, r.attempt AS at, r.state FROM attempts t JOIN runs r ON r.id = t.run_id"
+        " WHERE t.ended_at IS NULL AND (r.state <> 'running' OR r.attempt <> t.attempt)",
+    ),
+    Invariant(
+        "attempts_are_counted",
+        "No attempt has a higher number than its run.",
+        "SELECT t.run_id, t.attempt, r.attempt AS at FROM attempts t JOIN runs r ON r.id = t.run_id"
+        " WHERE t.attempt > r.attempt",
+    ),
+    Invariant(
+        "ends_agree",
+        "A run that succeeded or failed did so by its last attempt.",
+        "SELECT r.id AS run_id, r.state, r.attempt FROM runs r WHERE r.state IN ('succeeded', 'failed')"
+        " AND NOT EXISTS (SELECT 1 FROM attempts t"
+        " WHERE t.run_id = r.id AND t.attempt = r.attempt AND t.outcome = r.state)",
+    ),
+    Invariant(
+        "failures_have_reasons",
+        "A failed run says why.",
+        "SELECT id AS run_id FROM runs WHERE state = 'failed' AND error_code IS NULL",
+    ),
+)
+
+WHOLE: Final = (
+    Invariant(
+        "one_ledger",
+        "The ledger has one id.",
+        "SELECT count(*) AS found FROM installation HAVING count(*) <> 1",
+    ),
+    Invariant(
+        "nothing_is_orphaned",
+        "Whatever belongs to an account or a run has it.",
+        "SELECT 'runs' AS place, id, account_id FROM runs WHERE account_id NOT IN (SELECT id FROM accounts)"
+        " UNION ALL SELECT 'coverage', run_id, account_id FROM coverage"
+        " WHERE account_id NOT IN (SELECT id FROM accounts)"
+        " UNION ALL SELECT DISTINCT 'costs', 0, account_id FROM costs"
+        " WHERE account_id NOT IN (SELECT id FROM accounts)"
+        " UNION ALL SELECT 'attempts', t.id, t.run_id FROM attempts t"
+        " WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = t.run_id)"
+        " UNION ALL SELECT 'request_keys', q.run_id, q.account_id FROM request_keys q"
+        " WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = q.run_id)",
+    ),
+    Invariant(
+        "nothing_is_open",
+        "No run is open.",
+        "SELECT id AS run_id, account_id, kind, state, attempt FROM runs WHERE finished_at IS NULL",
+        at_rest=True,
+    ),
+)
+
+INVARIANTS: Final = (*COSTS, *RUNS, *ATTEMPTS, *WHOLE)
