@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Tests without processes of their own share the cores; end-to-end tests measure time and get the machine to themselves.
-JOBS ?= auto
-E2E_JOBS ?= 0
+# Most tests wait for processes and servers rather than compute: several at a time for each core. End-to-end tests have
+# the more at stake in time and share the machine with fewer.
+JOBS ?= 6
+E2E_JOBS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help
@@ -35,10 +36,10 @@ run: setup ## start everything here, with sample costs: API on 4000 (PORT=… mo
 	@trap : INT; $(BIN)/python -m holdfast_cli.devrun || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
 
 test: check ## everything that is checked before a change is taken: check, then all tests
-	$(BIN)/pytest -n $(JOBS) -m "not e2e" --cov --cov-report=
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not e2e" --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --sort=cover
 	$(BIN)/coverage report --include="shared/core/*" --fail-under=100
-	$(BIN)/pytest -n $(E2E_JOBS) -m e2e
+	$(BIN)/pytest -n $(E2E_JOBS) --dist worksteal -m e2e
 
 check: setup ## lint, format, types and layers
 	$(BIN)/ruff check .
