@@ -187,11 +187,12 @@ class Supervisor:
             self._connect(session)
 
     def _connect(self, session: Session) -> None:
+        # Before callers are let in: what they meet from then on must not be forgotten.
+        self._gate.limit = None
         if not self._registrar.connected(self._term, session):
             session.close()
             raise StoppedError
         self._session = session
-        self._gate.limit = None
         if self._limit is not None:
             self._suspected = True
 

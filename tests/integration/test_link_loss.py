@@ -62,7 +62,8 @@ def test_the_lines_of_a_loss_count_from_attempt_0(server):
         assert link.health().details.attempt == 3
         server.start()
         assert link.wait_connected(20)
-    assert lines.texts[4:8] == [
+    # A server that is dying may refuse in more than one way, which has a line of its own.
+    assert [text for text in lines.texts if "econnecting" in text] == [
         "Redis: Reconnecting after connection loss",
         "Redis: Runtime reconnecting in 1000ms (attempt 0)",
         "Redis: Runtime reconnecting in 2000ms (attempt 1)",
