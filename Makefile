@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Most tests wait for processes and servers rather than compute: several at a time for each core. End-to-end tests have
 # the more at stake in time and share the machine with fewer.
-JOBS ?= 6
-E2E_JOBS ?= 3
+JOBS ?= 4
+E2E_JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help

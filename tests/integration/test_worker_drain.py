@@ -69,7 +69,7 @@ def test_a_store_that_outlasts_the_grace_is_undone_and_its_run_handed_back(rig):
         rig.signal(signal.SIGTERM)
         assert rig.wait_exit() == 0
         took_s = time.monotonic() - began_s
-        rig.wait_gone(2)
+        rig.wait_gone()
         assert rig.state(run) is RunState.PENDING
         assert 1.5 < took_s < 6, took_s
     with rig.db.read() as connection:

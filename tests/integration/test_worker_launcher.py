@@ -11,8 +11,9 @@ import pytest
 from shared.core.costs import CoverageState
 from shared.core.runs import RunState
 from shared.ledger.queries import coverage
+from tests.support.links import Port, keeps_silent
 from tests.support.redis_server import RedisServer, free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import pass_time, wait_for
 from tests.support.worker import WorkerRig
 
 pytestmark = pytest.mark.integration
@@ -42,19 +43,27 @@ def rig_of(tmp_path):
         sys.stderr.write("\n".join(rig.lines()[-40:]) + "\n")
 
 
-def test_it_serves_at_once_and_ends_in_order_without_redis_and_without_a_database(rig_of):
+def test_it_serves_at_once_while_redis_keeps_silent(rig_of):
+    with Port(keeps_silent) as silent:
+        rig = rig_of(silent.url, REDIS_CONNECT_TIMEOUT_S="120").start()
+        rig.wait_live()
+        wait_for(lambda: silent.accepted, what="Redis to be asked")
+        rig.signal(signal.SIGTERM)
+        assert rig.wait_exit() == 0
+        rig.wait_gone()
+
+
+def test_it_serves_and_ends_in_order_without_redis_and_without_a_database(rig_of):
     rig = rig_of(NOBODY)
     rig.database_url = f"postgresql://nobody:planted-password@127.0.0.1:{free_port()}/nothing"
-    started = time.monotonic()
-    rig.start().wait_live(timeout_s=5)
-    assert time.monotonic() - started < 5
-    wait_for(lambda: "threads" in str(rig.ready()) or "Waiting" in str(rig.ready()), 15, "the worker processes")
+    rig.start().wait_live()
+    wait_for(lambda: "threads" in str(rig.ready()) or "Waiting" in str(rig.ready()), 20, "the worker processes")
     assert rig.ready()["status"] == "unhealthy"
     assert rig.ready()["checks"]["database"]["status"] == "down"
     assert rig.wait_live() is not None
     rig.signal(signal.SIGTERM)
     assert rig.wait_exit() == 0
-    rig.wait_gone(1)
+    rig.wait_gone()
     assert "planted-password" not in rig.log.read_text()
 
 
@@ -81,19 +90,19 @@ def test_runs_are_collected_through_an_outage(rig_of, redis):
 
 
 def test_work_in_flight_may_end_within_the_grace(rig_of, redis):
-    rig = rig_of(redis.url, SHUTDOWN_GRACE_S="20").start(SLOW)
+    rig = rig_of(redis.url, SHUTDOWN_GRACE_S="60").start(SLOW)
     runs = rig.request("one")
     rig.dispatch()
     rig.wait_begun()
     rig.signal(signal.SIGTERM)
-    wait_for(lambda: rig.ready().get("draining"), 5, "readiness to say that it drains")
+    wait_for(lambda: rig.ready().get("draining"), 20, "readiness to say that it drains")
     answer = rig.probe("/health/ready")
     assert answer is not None
     assert answer.status == 503
     assert rig.wait_live() is not None
     rig.release()
     assert rig.wait_exit() == 0
-    rig.wait_gone(1)
+    rig.wait_gone()
     assert rig.state(runs[0]) is RunState.SUCCEEDED
 
 
@@ -112,7 +121,7 @@ def test_what_is_left_after_the_grace_is_handed_back(rig_of, redis, redis_is):
     took = time.monotonic() - began
     # The grace is two seconds; what is beyond it is a busy machine's.
     assert 1.5 < took < 6.0, took
-    rig.wait_gone(1)
+    rig.wait_gone()
     assert {rig.state(run) for run in runs} <= {RunState.PENDING, RunState.QUEUED}
     assert rig.state(runs[0]) is RunState.PENDING
 
@@ -123,11 +132,11 @@ def test_a_later_second_signal_stops_at_once(rig_of, redis):
     rig.dispatch()
     rig.wait_begun()
     rig.signal(signal.SIGTERM)
-    later = time.monotonic() + 1.2
-    wait_for(lambda: time.monotonic() > later, what="more than a second")
+    wait_for(lambda: rig.ready().get("draining"), 20, "the first signal to be taken in")
+    pass_time(1.2)
     rig.signal(signal.SIGTERM)
-    rig.wait_exit(2)
-    rig.wait_gone(1)
+    rig.wait_exit()
+    rig.wait_gone()
 
 
 def test_nobody_outlives_a_killed_launcher(rig_of, redis):
@@ -136,7 +145,7 @@ def test_nobody_outlives_a_killed_launcher(rig_of, redis):
     rig.dispatch()
     rig.wait_begun()
     rig.signal(signal.SIGKILL)
-    rig.wait_gone(5)
+    rig.wait_gone()
     assert rig.state(runs[0]) is RunState.PENDING
 
 
@@ -145,7 +154,7 @@ def test_a_frozen_child_does_not_outlive_a_killed_launcher_either(rig_of, redis)
     rig.wait_ready("healthy")
     rig.children()[0].suspend()
     rig.signal(signal.SIGKILL)
-    rig.wait_gone(8)
+    rig.wait_gone()
 
 
 def test_a_frozen_worker_process_makes_the_worker_stuck_until_it_moves_again(rig_of, redis):
@@ -154,10 +163,10 @@ def test_a_frozen_worker_process_makes_the_worker_stuck_until_it_moves_again(rig
     (child,) = rig.children()
     child.suspend()
     began = time.monotonic()
-    body = rig.wait_live(503, timeout_s=20)
+    body = rig.wait_live(503, timeout_s=40)
     assert time.monotonic() - began > 10
     assert body == {"status": "stuck", "reasons": [body["reasons"][0]]}
-    assert body["reasons"][0].startswith(f"worker process {child.pid}: silent for 1")
+    assert body["reasons"][0].startswith(f"worker process {child.pid}: silent for ")
     child.resume()
     rig.wait_live(200)
     rig.wait_ready("healthy")
@@ -169,7 +178,7 @@ def test_killed_worker_processes_are_started_again(rig_of, redis, victim):
     rig.wait_consumers("4 threads in 2 processes")
     before = {found.pid for found in rig.family()}
     os.kill(rig.children()[0].pid if victim == "child" else rig.master().pid, signal.SIGKILL)
-    rig.wait_live(503, timeout_s=10)
+    rig.wait_live(503)
     rig.wait_live(200)
     rig.wait_consumers("4 threads in 2 processes")
     wait_for(lambda: not before & {found.pid for found in rig.family()}, what="the old processes to be gone")
@@ -197,8 +206,7 @@ def test_direct_mode_can_be_switched_off(rig_of):
     rig = rig_of(NOBODY, DIRECT_AFTER_S="0").start()
     runs = rig.request("one")
     rig.wait_consumers("Waiting for Redis")
-    until = time.monotonic() + 3
-    wait_for(lambda: time.monotonic() > until, what="three seconds without Redis")
+    pass_time(3)
     assert rig.state(runs[0]) is RunState.PENDING
 
 
@@ -224,8 +232,8 @@ def test_metrics_are_those_of_all_worker_processes(rig_of, redis):
         answer = rig.probe("/metrics")
         return answer.body.decode() if answer else ""
 
-    wait_for(lambda: 'holdfast_redis_state{state="connected"} 2.0' in page(), 10, "both to be counted as connected")
-    wait_for(lambda: 'outcome="succeeded",provider="focus"} 3.0' in page(), 10, "three runs")
+    wait_for(lambda: 'holdfast_redis_state{state="connected"} 2.0' in page(), 20, "both to be counted as connected")
+    wait_for(lambda: 'outcome="succeeded",provider="focus"} 3.0' in page(), 20, "three runs")
     assert f'holdfast_rows_stored_total{{provider="focus"}} {3 * 3 * len(rig.days)}.0' in page()
 
 

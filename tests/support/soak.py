@@ -216,6 +216,9 @@ class Soak:
         self.say("everybody may finish now")
         for _ in range(STOPS):
             wait_for(self._at_rest, SETTLE_S, "every run to have ended")
+            # One that was started a moment ago takes no signal yet: the interpreter is still being set up.
+            for member in self.fleet.members:
+                wait_for(member.serving, SETTLE_S, f"{member} to serve")
             codes = self.fleet.stop()
             self.problems += [f"{name} ended with {code}" for name, code in codes.items() if code != 0]
             if self._ended():

@@ -90,7 +90,7 @@ class WorkerRig:
 
     def dispatch(self) -> Sequence[int]:
         """Send every due run; those that were certainly sent."""
-        assert self.link.wait_connected(10)
+        assert self.link.wait_connected(20)
         return dispatch_due(self.db, DramatiqSender(self.link, namespace="holdfast"), window=1000).sent
 
     def state(self, run: Run) -> RunState:
@@ -147,7 +147,7 @@ class WorkerRig:
     def children(self) -> list[psutil.Process]:
         return self.master().children()
 
-    def wait_gone(self, timeout_s: float = 6.0) -> None:
+    def wait_gone(self, timeout_s: float = 20.0) -> None:
         wait_for(lambda: not self.family(), timeout_s, "every process below the launcher to end")
 
     def signal(self, number: int) -> None:
@@ -155,7 +155,7 @@ class WorkerRig:
         self.family()
         self.process.send_signal(number)
 
-    def wait_exit(self, timeout_s: float = 10.0) -> int:
+    def wait_exit(self, timeout_s: float = 20.0) -> int:
         assert self.process is not None
         return self.process.wait(timeout_s)
 

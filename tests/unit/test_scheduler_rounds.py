@@ -52,7 +52,7 @@ def test_a_round_that_waits_for_the_database_is_no_sign_of_a_stuck_thread(starte
 
     def work() -> None:
         entered.set()
-        release.wait(5)
+        release.wait(20)
 
     rounds = started(work)
     assert entered.wait(20)
@@ -67,7 +67,7 @@ def test_a_round_that_waits_for_nothing_outside_is(started):
 
     def work() -> None:
         entered.set()
-        release.wait(5)
+        release.wait(20)
 
     rounds = started(work, outside=False)
     assert entered.wait(20)

@@ -114,7 +114,7 @@ def test_a_drain_ends_the_wait_for_the_database():
     thread.start()
     wait_for(lambda: "store" in ledger.told, what="the first try to store")
     made.draining.set()
-    thread.join(5)
+    thread.join(20)
     assert not thread.is_alive()
     assert len(made.holdings) == 0
 

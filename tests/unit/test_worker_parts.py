@@ -82,7 +82,7 @@ def watch_of():
     yield make
     for watch in watches:
         watch.stop()
-        watch.thread.join(5)
+        watch.thread.join(20)
         assert not watch.thread.is_alive()
 
 
@@ -185,7 +185,8 @@ def test_sending_to_a_launcher_that_is_gone_or_does_not_read_never_blocks(tmp_pa
     unread.close()
 
 
-def test_facts_are_pushed_when_they_change_and_at_the_end(board):
+def test_facts_are_pushed_when_they_change_and_at_the_end(board, monkeypatch):
+    monkeypatch.setattr("workers.reporter.INTERVAL_S", 60)
     board.expect(FACTS.master_pid)
     client = BoardClient(board.path)
     gist, now = [1], [FACTS]
@@ -194,7 +195,7 @@ def test_facts_are_pushed_when_they_change_and_at_the_end(board):
     wait_for(board.sightings, what="the first facts")
     now[0] = OTHER
     gist[0] = 2
-    wait_for(lambda: len(board.sightings()) == 2, 1, "the changed facts")
+    wait_for(lambda: len(board.sightings()) == 2, 20, "the changed facts, long before they are due again")
     reporter.stop()
     reporter.stop()
     client.close()
@@ -206,7 +207,7 @@ def test_the_lifeline_is_cut_when_the_launchers_end_closes():
     Lifeline(read, cut.set).start()
     assert not cut.is_set()
     os.close(write)
-    assert cut.wait(5)
+    assert cut.wait(20)
     os.close(read)
 
 

@@ -86,9 +86,9 @@ def test_renewals_run_by_themselves_and_stop():
 
     renewing = Renewals(holdings, renew, interval_s=0.02, max_s=60)
     renewing.start()
-    assert renewed.wait(5)
+    assert renewed.wait(20)
     renewing.stop()
-    renewing.thread.join(5)
+    renewing.thread.join(20)
     assert not renewing.thread.is_alive()
 
 
@@ -125,7 +125,7 @@ def test_direct_mode_takes_runs_up_to_its_room_and_ends_with_the_outage():
     usable.set()
     wait_for(lambda: direct.intake is Intake.QUEUE, what="the end of direct mode")
     direct.stop()
-    direct.thread.join(5)
+    direct.thread.join(20)
     assert not direct.thread.is_alive()
     assert due == [1]
 
@@ -150,7 +150,7 @@ class Ended:
 def test_an_idle_process_ends_at_once():
     ended = Ended(Holdings())
     ended.ending.begin(60)
-    assert ended.left.wait(5)
+    assert ended.left.wait(20)
     assert ended.did == ["intake stopped", "closed"]
 
 
@@ -161,7 +161,7 @@ def test_work_in_flight_is_waited_for_within_the_grace():
     wait_for(lambda: ended.did == ["intake stopped"], what="the end of the intake")
     assert not ended.left.is_set()
     holdings.release(held)
-    assert ended.left.wait(5)
+    assert ended.left.wait(20)
     assert ended.did == ["intake stopped", "closed"]
 
 
@@ -169,7 +169,7 @@ def test_what_is_left_after_the_grace_is_handed_back():
     holdings, _ = held_runs(1, 2)
     ended = Ended(holdings)
     ended.ending.begin(0.05)
-    assert ended.left.wait(5)
+    assert ended.left.wait(20)
     assert ended.did == ["intake stopped", "handed back 1", "handed back 2", "closed"]
 
 
@@ -179,7 +179,7 @@ def test_a_lost_launcher_cuts_the_grace_short():
     ended.ending.begin(60)
     wait_for(lambda: ended.did, what="the end of the intake")
     ended.ending.begin(0)
-    assert ended.left.wait(5)
+    assert ended.left.wait(20)
     assert "handed back 1" in ended.did
 
 
@@ -189,7 +189,7 @@ def test_a_database_that_is_away_or_hangs_does_not_hold_the_end_up():
     for hand_back in (lambda held: forever.wait(), lambda held: (_ for _ in ()).throw(AWAY)):
         ended = Ended(holdings, hand_back)
         ended.ending.begin(0)
-        assert ended.left.wait(5)
+        assert ended.left.wait(20)
     forever.set()
 
 
@@ -199,7 +199,7 @@ def test_a_closer_that_fails_does_not_keep_the_others_open():
 
     ended = Ended(Holdings(), closers=(broken,))
     ended.ending.begin(0)
-    assert ended.left.wait(5)
+    assert ended.left.wait(20)
     assert ended.did == ["intake stopped", "closed"]
 
 
