@@ -3,7 +3,7 @@ FROM python:3.11-slim AS requirements
 COPY requirements.txt /tmp/
 # Every file is checked against the hash in the lock; the virtual environment moves to the next stage as a whole.
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
+ && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
 
 FROM python:3.11-slim
 ENV PATH=/opt/venv/bin:$PATH \

@@ -28,7 +28,8 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@[ -x $(BIN)/python ] || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
 	  { echo "python3 cannot make virtual environments: install its venv package (python3-venv on Debian)" >&2; exit 1; }
 	@echo "Installing the locked requirements (about half a minute, once)"
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+# The lock is whole: with nothing to resolve, no release of tomorrow can change what is installed.
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -61,8 +62,8 @@ soak: setup ## 200 random kills on each database, with outages meanwhile; SOAK="
 	$(BIN)/python -m tests.soak $(SOAK)
 
 lock: ## write the requirements again from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements.txt
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev -o requirements-dev.txt
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links -o requirements.txt
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --extra dev -o requirements-dev.txt
 
 clean: ## remove what was installed and measured; var/ (database, exports) stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov ./*.egg-info

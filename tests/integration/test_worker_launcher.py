@@ -111,7 +111,7 @@ def test_what_is_left_after_the_grace_is_handed_back(rig_of, redis, redis_is):
     rig = rig_of(redis.url).start(SLOW)
     runs = rig.request("one", "two", "three")
     rig.dispatch()
-    rig.wait_begun()
+    rig.wait_state(RunState.RUNNING, runs[0])
     {"up": lambda: None, "frozen": redis.freeze, "away": redis.kill}[redis_is]()
     began = time.monotonic()
     rig.signal(signal.SIGTERM)

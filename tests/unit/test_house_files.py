@@ -46,7 +46,7 @@ def test_make_without_a_target_explains_every_target() -> None:
 def test_the_makefile_installs_only_what_has_a_hash() -> None:
     installs = [line.strip() for line in read("Makefile").splitlines() if "$(PIP) install" in line]
     assert len(installs) == 2
-    assert "--require-hashes" in installs[0]
+    assert "--no-deps --require-hashes" in installs[0]
     assert "--no-deps --no-build-isolation" in installs[1]
 
 
@@ -156,7 +156,7 @@ def test_redis_in_compose_never_evicts_a_queue() -> None:
 
 def test_the_image_checks_hashes_listens_outside_and_is_not_root() -> None:
     lines = read("Dockerfile").replace("\\\n", " ").splitlines()
-    assert any("--require-hashes -r /tmp/requirements.txt" in line for line in lines)
+    assert any("--no-deps --require-hashes -r /tmp/requirements.txt" in line for line in lines)
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert users == ["10001"]
     assert lines.index("USER 10001") < next(index for index, line in enumerate(lines) if line.startswith("CMD"))
