@@ -78,7 +78,7 @@ class SchemaTooNewError(HoldfastError):
 
 
 class SendRefusedError(HoldfastError):
-    """The first `sent` messages were enqueued, the next one certainly was not, and the rest were not tried."""
+    """The first `sent` messages were enqueued, the next one certainly was not, and the rest need not be waited for."""
 
     def __init__(self, *, summary: str, sent: int = 0) -> None:
         super().__init__(summary)
@@ -87,12 +87,13 @@ class SendRefusedError(HoldfastError):
 
 
 class SendUncertainError(HoldfastError):
-    """The first `sent` messages were enqueued, the next one may have been, and the rest were not tried."""
+    """The first `sent` messages were enqueued, the next `uncertain` ones may have been, and the rest were not tried."""
 
-    def __init__(self, *, summary: str, sent: int = 0) -> None:
+    def __init__(self, *, summary: str, sent: int = 0, uncertain: int = 1) -> None:
         super().__init__(summary)
         self.summary = summary
         self.sent = sent
+        self.uncertain = uncertain
 
 
 class ProviderError(HoldfastError):

@@ -29,7 +29,7 @@ class Sender(Protocol):
     """Whatever carries hints to the workers."""
 
     def send(self, messages: Sequence[RunReady]) -> None:
-        """Send `messages` in their order. Raises SendRefusedError or SendUncertainError with the count that went."""
+        """Send `messages` in their order. Raises SendRefusedError or SendUncertainError with the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def _send(sender: Sender, messages: Sequence[RunReady]) -> Dispatched:
     except SendRefusedError as error:
         return Dispatched(sent=ids[: error.sent], put_back=ids[error.sent :], problem=error.summary)
     except SendUncertainError as error:
-        tried = error.sent + 1
+        tried = error.sent + error.uncertain
         return Dispatched(ids[: error.sent], ids[tried:], ids[error.sent : tried], problem=error.summary)
     return Dispatched(sent=ids)
 

@@ -165,6 +165,18 @@ ATTEMPTS: Final = (
         " WHERE t.run_id = r.id AND t.attempt = r.attempt AND t.outcome = r.state)",
     ),
     Invariant(
+        "succeeded_once",
+        "A run that succeeded did so by one attempt, any other by none.",
+        "SELECT r.id AS run_id, r.state, count(t.id) AS found FROM runs r"
+        " LEFT JOIN attempts t ON t.run_id = r.id AND t.outcome = 'succeeded' GROUP BY r.id, r.state"
+        " HAVING count(t.id) <> CASE r.state WHEN 'succeeded' THEN 1 ELSE 0 END",
+    ),
+    Invariant(
+        "ends_have_outcomes",
+        "An attempt has an outcome exactly when it has ended.",
+        "SELECT run_id, attempt, outcome FROM attempts WHERE (ended_at IS NULL) <> (outcome IS NULL)",
+    ),
+    Invariant(
         "failures_have_reasons",
         "A failed run says why.",
         "SELECT id AS run_id FROM runs WHERE state = 'failed' AND error_code IS NULL",

@@ -21,15 +21,14 @@ from shared.core.runs import RunState
 from shared.ledger.accounts import sync_accounts
 from shared.ledger.database import Database
 from shared.ledger.migrate import upgrade
-from shared.ledger.queries import run_counts
 from shared.ledger.requests import request_runs
 from shared.ledger.tables import runs
 from shared.observability.failpoints import ALL, Point, Write, after_commit, before_commit
 from tests.support.fleet import Fleet, Member, running_fleet, source
-from tests.support.ledger_check import broken, covered_days
+from tests.support.ledger_check import Expected, broken, unfinished
 from tests.support.paced_worker import FLAKY
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import wait_for, wait_none
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -143,13 +142,11 @@ class Work:
             holders = connection.scalars(select(runs.c.holder).where(runs.c.state == RunState.RUNNING)).all()
         return any(f"-{worker.pid}-" in holder for worker in member.workers() for holder in holders if holder)
 
-    def at_rest(self) -> bool:
-        """Whether nothing is left to do, and no account-day is missing."""
+    def unfinished(self, expected: Expected) -> list[str]:
+        """What is left to do, by whoever lives."""
         self.bury()
         assert self.fleet.mend() == []
-        counts = run_counts(self.db)
-        open_runs = sum(counts.get(state, 0) for state in (RunState.PENDING, RunState.QUEUED, RunState.RUNNING))
-        return not open_runs and covered_days(self.db) >= len(ACCOUNTS) * DAYS
+        return unfinished(self.db, expected)
 
 
 def last_days(number: int) -> DayRange:
@@ -173,7 +170,7 @@ def die_everywhere(folder: Path, database_url: str, points: Mapping[str, Collect
             except AssertionError as error:
                 raise AssertionError({str(member): work.left(member) for member in fleet.members}) from error
             redis.wipe()
-            wait_for(work.at_rest, DEADLINE_S, "every run to have ended")
+            wait_none(lambda: work.unfinished(expected), DEADLINE_S)
             assert set(fleet.stop().values()) == {0}
             assert broken(db, expected) == []
             assert fleet.tracebacks() == []

@@ -54,6 +54,8 @@ DAMAGE = {
     "only_running_goes_on": ["UPDATE attempts SET ended_at = NULL WHERE run_id = 1"],
     "attempts_are_counted": ["UPDATE attempts SET attempt = 7 WHERE run_id = 1"],
     "ends_agree": ["UPDATE attempts SET outcome = 'handed_back' WHERE run_id = 1"],
+    "succeeded_once": ["UPDATE attempts SET outcome = 'succeeded' WHERE run_id = 2"],
+    "ends_have_outcomes": ["UPDATE attempts SET outcome = NULL WHERE run_id = 1"],
     "failures_have_reasons": ["UPDATE runs SET error_code = NULL WHERE id = 2"],
     "one_ledger": ["DELETE FROM installation"],
     "nothing_is_orphaned": ["DELETE FROM accounts WHERE id = 3"],

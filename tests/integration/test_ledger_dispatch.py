@@ -120,23 +120,17 @@ def test_a_refused_send_puts_back_what_was_not_sent(database):
     assert dispatch_due(database, sender, window=WINDOW).sent == tuple(planned[1:])
 
 
-def test_a_send_that_timed_out_leaves_its_run_queued_and_puts_back_the_rest(database):
+@pytest.mark.parametrize("in_doubt", [1, 2])
+def test_a_send_that_timed_out_leaves_its_runs_queued_and_puts_back_the_rest(database, in_doubt):
     with_accounts(database, "corp")
-    planned = [requested(database, "corp", days).id for days in single_days(4)]
+    planned = tuple(requested(database, "corp", days).id for days in single_days(4))
     sender = FakeSender()
-    sender.stall_after = 1
+    sender.stall_after, sender.in_doubt = 1, in_doubt
     outcome = dispatch_due(database, sender, window=WINDOW)
-    assert (outcome.sent, outcome.uncertain, outcome.put_back) == (
-        tuple(planned[:1]),
-        tuple(planned[1:2]),
-        tuple(planned[2:]),
-    )
-    assert [get_run(database, run_id).state for run_id in planned] == [
-        RunState.QUEUED,
-        RunState.QUEUED,
-        RunState.PENDING,
-        RunState.PENDING,
-    ]
+    left = 1 + in_doubt
+    assert (outcome.sent, outcome.uncertain, outcome.put_back) == (planned[:1], planned[1:left], planned[left:])
+    states = [get_run(database, run_id).state for run_id in planned]
+    assert states == [RunState.QUEUED] * left + [RunState.PENDING] * (4 - left)
 
 
 def test_a_queued_run_is_sent_again_after_60_then_120_then_240_seconds(database):

@@ -15,7 +15,7 @@ from shared.core.runs import RunReady
 from shared.messaging.broker import build_broker
 from shared.messaging.depths import QueueDepth, queue_depths
 from shared.messaging.message import ACTOR, QUEUE, encode, queue_namespace
-from shared.messaging.sender import DramatiqSender
+from shared.messaging.sender import BATCH, DramatiqSender
 from shared.redis_link import RedisLink
 from shared.redis_link.config import LinkConfig
 from tests.support.redis_server import RedisServer
@@ -199,6 +199,23 @@ def test_sending_is_refused_at_once_while_redis_is_away(rig, how):
             rig.send(1, 2)
         assert refused.value.sent == 0
     assert time.monotonic() - started < 20, "a connection each would have waited for 50 times 2 s"
+
+
+def test_more_than_a_batch_arrives_in_its_order(rig):
+    rig.worker.pause()
+    ids = list(range(1, 2 * BATCH + 51))
+    rig.send(*ids)
+    with rig.server.admin() as admin:
+        queued = [admin.hget(f"{KEYS}.msgs", message_id) for message_id in admin.lrange(KEYS, 0, -1)]
+    assert [dramatiq.Message.decode(data).kwargs["run_id"] for data in queued] == ids
+
+
+def test_a_batch_is_in_doubt_as_a_whole_when_redis_hangs_under_it(rig):
+    rig.send(1)
+    rig.server.freeze()
+    with pytest.raises(SendUncertainError) as doubt:
+        rig.send(*range(2, BATCH + 52))
+    assert (doubt.value.sent, doubt.value.uncertain) == (0, BATCH)
 
 
 def test_garbage_in_the_queue_ends_no_thread(rig):

@@ -27,6 +27,7 @@ class FakeSender:
         self.sent: list[RunReady] = []
         self.refuse_after: int | None = None
         self.stall_after: int | None = None
+        self.in_doubt = 1
         self.on_send: Callable[[], object] = lambda: None
 
     def send(self, messages: Sequence[RunReady]) -> None:
@@ -35,7 +36,7 @@ class FakeSender:
             if number == self.refuse_after:
                 raise SendRefusedError(summary="Redis is away", sent=number)
             if number == self.stall_after:
-                raise SendUncertainError(summary="Redis timed out", sent=number)
+                raise SendUncertainError(summary="Redis timed out", sent=number, uncertain=self.in_doubt)
             self.sent.append(message)
 
 

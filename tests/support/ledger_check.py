@@ -1,69 +1,53 @@
-"""Whether a ledger at rest is right: every invariant, asked of the database itself and compared with the source."""
+"""Whether a ledger at rest is right: every invariant, and every account-day compared with the source."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select
 
+from shared.ledger.checking import check
 from shared.ledger.database import Database
-from shared.ledger.tables import accounts, costs, coverage
+from shared.ledger.rows import is_open
+from shared.ledger.tables import accounts, costs, coverage, runs
 
 # Of a source: what each account's days cost.
 Expected = Mapping[tuple[str, date], Decimal]
 
-# What must find nothing once nobody works any more.
-AT_REST = {
-    "a run is open": "SELECT id, state FROM runs WHERE finished_at IS NULL",
-    "a finished run has a holder": "SELECT id FROM runs WHERE finished_at IS NOT NULL AND holder IS NOT NULL",
-    "an attempt has not ended": "SELECT run_id, attempt FROM attempts WHERE ended_at IS NULL OR outcome IS NULL",
-    "a run succeeded without one successful attempt": (
-        "SELECT runs.id FROM runs WHERE runs.state = 'succeeded' AND 1 <> (SELECT count(*) FROM attempts"
-        " WHERE attempts.run_id = runs.id AND attempts.outcome = 'succeeded')"
-    ),
-    "an attempt succeeded of a run that did not": (
-        "SELECT runs.id FROM runs JOIN attempts ON attempts.run_id = runs.id"
-        " WHERE attempts.outcome = 'succeeded' AND runs.state <> 'succeeded'"
-    ),
-    "a day's rows are not as many as its coverage says": (
-        "SELECT account_id, day FROM coverage WHERE rows <> (SELECT count(*) FROM costs"
-        " WHERE costs.account_id = coverage.account_id AND costs.day = coverage.day)"
-    ),
-    "a day has costs and no coverage": (
-        "SELECT DISTINCT account_id, day FROM costs WHERE NOT EXISTS (SELECT 1 FROM coverage"
-        " WHERE costs.account_id = coverage.account_id AND costs.day = coverage.day)"
-    ),
-    "a group is there twice": (
-        "SELECT account_id, day, service FROM costs GROUP BY account_id, day, sub_account, provider_name, service,"
-        " charge_category, currency HAVING count(*) > 1"
-    ),
-    "two coverage rows of a day": "SELECT account_id, day FROM coverage GROUP BY account_id, day HAVING count(*) > 1",
-}
-
 
 def broken(db: Database, expected: Expected) -> list[str]:
     """What is wrong with a ledger that nobody works on: nothing, one hopes."""
-    with db.read() as connection:
-        found = [f"{name}: {row}" for name, query in AT_REST.items() for row in connection.execute(text(query))]
-        sums: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
-        amounts = select(accounts.c.name, costs.c.day, costs.c.billed).join_from(
-            costs, accounts, costs.c.account_id == accounts.c.id
-        )
-        for name, day, billed in connection.execute(amounts):
-            sums[name, day] += billed
-        days = select(accounts.c.name, coverage.c.day, func.count()).join_from(
-            coverage, accounts, coverage.c.account_id == accounts.c.id
-        )
-        covered = {(row[0], row[1]) for row in connection.execute(days.group_by(accounts.c.name, coverage.c.day))}
-    found += [f"not covered: {day}" for day in sorted(expected.keys() - covered)]
+    findings = check(db, grace_s=0, at_rest=True)
+    found = [f"{finding.holds} But: {dict(row)}" for finding in findings for row in finding.broken]
+    found += [f"not covered: {name} {day}" for name, day in sorted(expected.keys() - covered(db))]
+    sums = stored(db)
     for key in sorted(expected.keys() | sums.keys()):
         if sums.get(key, Decimal(0)) != expected.get(key, Decimal(0)):
             found.append(f"{key}: stored {sums.get(key)}, the source says {expected.get(key)}")
     return found
 
 
-def covered_days(db: Database) -> int:
-    """How many account-days are covered."""
+def unfinished(db: Database, expected: Expected) -> list[str]:
+    """What is still to be done: runs that are open, days that nobody has stored."""
+    open_runs = select(accounts.c.name, *runs.columns).join_from(runs, accounts).where(is_open())
     with db.read() as connection:
-        return connection.execute(select(func.count()).select_from(coverage)).scalar_one()
+        left = [f"open: {dict(row)}" for row in connection.execute(open_runs).mappings()]
+    return [*left, *(f"not covered: {name} {day}" for name, day in sorted(expected.keys() - covered(db)))]
+
+
+def covered(db: Database) -> set[tuple[str, date]]:
+    """The account-days that are covered."""
+    with db.read() as connection:
+        query = select(accounts.c.name, coverage.c.day).join_from(coverage, accounts)
+        return {(name, day) for name, day in connection.execute(query)}
+
+
+def stored(db: Database) -> Mapping[tuple[str, date], Decimal]:
+    """What each account-day costs, as billed."""
+    sums: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
+    with db.read() as connection:
+        query = select(accounts.c.name, costs.c.day, costs.c.billed).join_from(costs, accounts)
+        for name, day, billed in connection.execute(query):
+            sums[name, day] += billed
+    return sums

@@ -20,21 +20,20 @@ from shared.ledger.accounts import sync_accounts
 from shared.ledger.database import Database
 from shared.ledger.meta import ledger_id
 from shared.ledger.migrate import upgrade
-from shared.ledger.queries import find_runs, get_run, run_counts
+from shared.ledger.queries import find_runs, get_run
 from shared.messaging.message import encode, queue_namespace
 from tests.support.fleet import MODULES, Fleet, running_fleet, source
-from tests.support.ledger_check import broken, covered_days
+from tests.support.ledger_check import broken, unfinished
 from tests.support.paced_worker import FLAKY
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import wait_for
+from tests.support.waiting import wait_for, wait_none
 
 ACCOUNTS = ("five", FLAKY, "four", "one", "three", "two")
 DAYS = 8
 SETTLE_S = 180.0
 STOPS = 4
 STRANGER = UUID("00000000-0000-4000-8000-00000000dead")
-OPEN = (RunState.PENDING, RunState.QUEUED, RunState.RUNNING)
 
 
 class Deed(StrEnum):
@@ -109,7 +108,7 @@ class Soak:
 
     def run(self) -> list[str]:
         """Tell the story, let everybody finish, and ask the ledger."""
-        expected = source(self.folder, ACCOUNTS, DAYS)
+        self.expected = source(self.folder, ACCOUNTS, DAYS)
         environment = {"COST_LOOKBACK_DAYS": str(DAYS), "COST_SCHEDULE": "* * * * *"}
         self.db = Database(self.database_url)
         upgrade(self.db)
@@ -126,7 +125,7 @@ class Soak:
                 wait_for(lambda: all(member.serving() for member in self.fleet.members), 60, "everybody to serve")
                 self._tell()
                 self._settle()
-                found = broken(self.db, expected) + self._unkept()
+                found = broken(self.db, self.expected) + self._unkept()
                 errors = self.fleet.tracebacks()
         self.db.dispose()
         return [*self.problems, *found, *errors]
@@ -215,23 +214,19 @@ class Soak:
         self.redis.wipe()
         self.say("everybody may finish now")
         for _ in range(STOPS):
-            wait_for(self._at_rest, SETTLE_S, "every run to have ended")
+            wait_none(self._unfinished, SETTLE_S)
             # One that was started a moment ago takes no signal yet: the interpreter is still being set up.
             for member in self.fleet.members:
                 wait_for(member.serving, SETTLE_S, f"{member} to serve")
             codes = self.fleet.stop()
             self.problems += [f"{name} ended with {code}" for name, code in codes.items() if code != 0]
-            if self._ended():
+            if not unfinished(self.db, self.expected):
                 return
             self.say("a fire came in between, once more")
 
-    def _at_rest(self) -> bool:
+    def _unfinished(self) -> list[str]:
         self._mend()
-        return self._ended() and covered_days(self.db) >= len(ACCOUNTS) * DAYS
-
-    def _ended(self) -> bool:
-        counts = run_counts(self.db)
-        return not sum(counts.get(state, 0) for state in OPEN)
+        return unfinished(self.db, self.expected)
 
     def _unkept(self) -> list[str]:
         """Runs that were answered with 202 and are not done, and runs that were given up."""
