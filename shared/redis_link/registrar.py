@@ -55,7 +55,6 @@ class Registrar:
     def __init__(self, policy: Policy, *, url_shown: str, notifier: Notifier) -> None:
         self.policy = policy
         self.memory = Memory()
-        self.open_client: redis.Redis | None = None
         self.facts = ServerFacts()
         self.response_ms: float | None = None
         self.term = 0
@@ -68,6 +67,11 @@ class Registrar:
     def attach(self, gate: Gate, client: redis.Redis) -> None:
         """The gate to open and close, and the client to hand out while it is open."""
         self._gate, self._client = gate, client
+
+    @property
+    def open_client(self) -> redis.Redis | None:
+        """The client while connected: read off the state, so that the two can never be seen to differ."""
+        return self._client if self.memory.state is LinkState.CONNECTED else None
 
     def begin(self) -> int:
         """A link is started; returns its term."""
@@ -82,8 +86,8 @@ class Registrar:
         """The link is closed."""
         with self._changed:
             self.term += 1
-            self._shut()
             step = self._take(connection.close(self.memory, instant()))
+            self._shut()
         self._tell(step)
 
     def connected(self, term: int, session: Session) -> bool:
@@ -97,7 +101,6 @@ class Registrar:
             self.response_ms = session.response_ms
             if self._gate is not None:
                 self._gate.open(session.address)
-            self.open_client = self._client
             step = self._take(connection.attempt_succeeded(self.policy, self.memory, instant()))
         self._tell(step)
         return True
@@ -113,12 +116,13 @@ class Registrar:
         self._commit(term, step)
 
     def lost(self, term: int, failure: Failure) -> None:
-        """The connection is gone: bar callers and free those that wait, before anything else."""
+        """The connection is gone: bar callers and free those that wait, before anything is told."""
         with self._changed:
             if term != self.term:
                 return
-            self._shut()
+            # The cause first: it is what those who are freed get to hear.
             step = self._take(connection.lost(self.policy, self.memory, instant(), failure=failure))
+            self._shut()
         self._tell(step)
 
     def beaten(self, term: int, *, amiss: Failure | None, response_ms: float | None) -> None:
@@ -144,7 +148,6 @@ class Registrar:
 
     def renew(self) -> None:
         """In a forked child: nothing is connected, nothing is running."""
-        self.open_client = None
         self._changed = threading.Condition()
         self.memory = Memory()
         self.facts = ServerFacts()
@@ -157,7 +160,6 @@ class Registrar:
         return closed or memory.state is LinkState.CONNECTED
 
     def _shut(self) -> None:
-        self.open_client = None
         self.response_ms = None
         if self._gate is not None:
             self._gate.close()
