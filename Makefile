@@ -9,6 +9,7 @@ STAMP := $(VENV)/.installed
 # the more at stake in time and share the machine with fewer.
 JOBS ?= 4
 E2E_JOBS ?= 2
+SOAK_TESTS := tests/integration/test_failpoints_ledger.py $(addprefix tests/e2e/test_,failpoints.py death.py clock.py)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help
@@ -57,8 +58,9 @@ bench: setup ## measure recovery and the cost of being safe (tens of minutes)
 	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" || exit 1; \
 	done
 
-soak: setup ## 200 random kills on each database, with outages meanwhile; SOAK="--seed 7" repeats one (ten minutes)
+soak: setup ## every death and 200 random kills on each database; SOAK="--seed 7" repeats those (half an hour)
 	LEDGER_EXAMPLES=300 $(BIN)/pytest -q tests/integration/test_ledger_machine.py
+	EVERY_DATABASE=1 $(BIN)/pytest -q $(SOAK_TESTS)
 	$(BIN)/python -m tests.soak $(SOAK)
 
 lock: ## write the requirements again from pyproject.toml (needs uv)

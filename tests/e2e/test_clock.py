@@ -64,7 +64,7 @@ def scheduled(db):
     return sorted(run.account for run in find_runs(db, kind=RunKind.SCHEDULED, limit=100).runs)
 
 
-def test_a_clock_an_hour_forth_and_back_takes_no_run_from_its_holder_and_fires_once(tmp_path):
+def test_a_clock_an_hour_forth_and_back_takes_no_run_from_its_holder_and_fires_once(tmp_path, long_test_url):
     clock = WallClock(tmp_path)
     settings = {
         # Within the hour that the clock is set forth, and not before.
@@ -77,7 +77,10 @@ def test_a_clock_an_hour_forth_and_back_takes_no_run_from_its_holder_and_fires_o
     }
     with RedisServer() as redis:
         rig = WorkerRig(tmp_path, redis.url, WORKER_THREADS="1", **settings)
-        with running_system(tmp_path, redis_url=redis.url, environment=settings) as system:
+        rig.database_url = long_test_url
+        with running_system(
+            tmp_path, redis_url=redis.url, database_url=rig.database_url, environment=settings
+        ) as system:
             try:
                 rig.start(SLOW)
                 system.start("scheduler", "status_api")

@@ -184,5 +184,5 @@ def test_every_point_is_died_of_here_or_elsewhere():
 
 
 @pytest.mark.timeout(450)
-def test_a_death_at_any_point_of_any_process_costs_nothing_and_doubles_nothing(tmp_path, sqlite_url):
-    die_everywhere(tmp_path, sqlite_url, POINTS)
+def test_a_death_at_any_point_of_any_process_costs_nothing_and_doubles_nothing(tmp_path, long_test_url):
+    die_everywhere(tmp_path, long_test_url, POINTS)

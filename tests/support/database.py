@@ -1,5 +1,6 @@
 """Databases for tests: fixtures that give every test a fresh one, on SQLite and on a real PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from shared.ledger.database import Database
 
 DIALECTS = ("sqlite", "postgresql")
+# What takes minutes runs on one database in `make test` and on each in `make soak`.
+LONG_DIALECTS = DIALECTS if os.environ.get("EVERY_DATABASE") else DIALECTS[:1]
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +42,13 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture(params=DIALECTS)
 def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database: each test runs on SQLite and on PostgreSQL."""
-    return str(request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]))
+    return _empty(request)
+
+
+@pytest.fixture(params=LONG_DIALECTS)
+def long_test_url(request: pytest.FixtureRequest) -> str:
+    """An empty database for a test that takes minutes: SQLite; with EVERY_DATABASE set, PostgreSQL as well."""
+    return _empty(request)
 
 
 @pytest.fixture
@@ -58,6 +67,10 @@ def sqlite_database(sqlite_url: str) -> Iterator["Database"]:
 def postgres_database(postgres_url: str) -> Iterator["Database"]:
     """A migrated PostgreSQL database."""
     yield from _migrated(postgres_url)
+
+
+def _empty(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]))
 
 
 def _migrated(url: str) -> Iterator["Database"]:
