@@ -27,11 +27,6 @@ from typing import Final
 import psycopg
 from loguru import logger
 
-import workers.__main__
-import workers.child
-import workers.crew
-import workers.launcher
-import workers.main
 from benchmarks.ledgers import DIALECTS, durable_postgres, fresh_url, ledger, machine
 from shared.bootstrap.dispatching import Dispatch
 from shared.core.costs import CostRow, FetchedCosts
@@ -51,6 +46,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer
 from tests.support.system import ROOT, free_port, request
 from tests.support.waiting import wait_for
+from tests.support.worker_main import real_setup, run
 
 ROWS: Final = 100
 WINDOW: Final = 1000
@@ -84,19 +80,7 @@ class RowsFetcher:
 
 def setup() -> None:
     """What Dramatiq calls in place of the worker's own."""
-    vars(workers.child)["Fetcher"] = RowsFetcher
-    workers.main.setup()
-
-
-def run_worker() -> int:
-    """The real worker, but for its provider."""
-
-    def with_rows(**options: float) -> list[str]:
-        ours = {"workers.main:setup": "benchmarks.ledger_throughput:setup"}
-        return [ours.get(part, part) for part in workers.crew.command(**options)]  # type: ignore[arg-type] # handed through
-
-    vars(workers.launcher)["command"] = with_rows
-    return workers.__main__.main()
+    real_setup(Fetcher=RowsFetcher)
 
 
 def through_the_ledger(db: Database, redis_url: str, runs: int) -> float:
@@ -260,7 +244,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
-        sys.exit(run_worker())
+        run("benchmarks.ledger_throughput:setup")
     if given.bare:
         bare_loop(given.bare, given.runs, given.first)
         return

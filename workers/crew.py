@@ -11,6 +11,9 @@ from typing import Final
 
 # Children of a Dramatiq process that died hand their runs back and end by themselves, in about a second.
 ORPHANS_S: Final = 3.0
+# How long Dramatiq waits for all of its processes to be up before it looks whether any has died. It waits so that what
+# it forks later, of which there is nothing here, finds them up.
+BOOT_WAIT_S: Final = 1.0
 LOOK_S: Final = 0.02
 FIRST_DELAY_S: Final = 1.0
 MAX_DELAY_S: Final = 15.0
@@ -24,6 +27,7 @@ def command(*, processes: int, threads: int, shutdown_timeout_s: float) -> list[
         "--processes": processes,
         "--threads": threads,
         "--worker-shutdown-timeout": int(shutdown_timeout_s * 1000),
+        "--worker-fork-timeout": int(BOOT_WAIT_S * 1000),
     }
     flat = [str(part) for option in options.items() for part in option]
     return [sys.executable, "-m", "workers.master", "workers.main:setup", *flat, "--skip-logging"]

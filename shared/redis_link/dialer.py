@@ -19,6 +19,9 @@ from shared.redis_link.waker import Waker
 LOOK_S: Final = 1.0
 PLAIN_GREETINGS: Final = (b"+PONG", b"-ERR", b"-NOAUTH", b"-DENIED", b"-NOPERM", b"-LOADING")
 
+# The first byte of what a TLS server answers a greeting with: an alert, or its part of the handshake.
+TLS_RECORDS: Final = (b"\x15", b"\x16")
+
 
 class DialError(Exception):
     """An attempt failed. `session` is the connection it left open, where awaiting an answer on it makes sense."""
@@ -85,7 +88,7 @@ class Dialer:
         self.patience.set(LOOK_S)
         try:
             with open_any(self._good, self.patience).sock as raw:
-                wrong = self._greets_plainly(raw) if self._endpoint.kind == "tls" else _shakes_hands(raw)
+                wrong = self._greets_plainly(raw) if self._endpoint.kind == "tls" else self._shakes_hands(raw)
         except OSError:
             return failure
         return Failure(Code.TLS, failure.detail) if wrong else failure
@@ -131,18 +134,16 @@ class Dialer:
         patient.sendall(b"PING\r\n")
         return patient.recv(64).startswith(PLAIN_GREETINGS)
 
+    def _shakes_hands(self, raw: socket.socket) -> bool:
+        patient = PatientSocket(raw, self.patience)
+        patient.sendall(_client_hello())
+        return patient.recv(1) in TLS_RECORDS
 
-def _shakes_hands(raw: socket.socket) -> bool:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    raw.settimeout(LOOK_S)
-    try:
-        with contextlib.closing(context.wrap_socket(raw)):
-            return True
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        return False
-    except ssl.SSLError:
-        return True
-    except OSError:
-        return False
+
+def _client_hello() -> bytes:
+    """What a TLS client says first, to whomever."""
+    said = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return said.read()

@@ -188,6 +188,12 @@ def test_killed_worker_processes_are_started_again(rig_of, redis, victim):
     assert any("ended unexpectedly" in line for line in rig.lines())
 
 
+def test_a_worker_process_that_dies_while_it_starts_is_noticed_before_long(rig_of, redis):
+    rig = rig_of(redis.url, WORKER_PROCESSES="2").start("tests.support.dying_worker")
+    wait_for(lambda: any("ended unexpectedly" in line for line in rig.lines()), 20, "the death to be noticed")
+    rig.wait_consumers("4 threads in 2 processes")
+
+
 def test_direct_mode_collects_without_redis_and_ends_when_it_comes(rig_of, redis):
     redis.kill()
     rig = rig_of(redis.url, DIRECT_AFTER_S="1").start()

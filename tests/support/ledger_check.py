@@ -39,7 +39,9 @@ def unfinished(db: Database, expected: Expected) -> list[str]:
 def covered(db: Database) -> set[tuple[str, date]]:
     """The account-days that are covered."""
     with db.read() as connection:
-        query = select(accounts.c.name, coverage.c.day).join_from(coverage, accounts)
+        query = select(accounts.c.name, coverage.c.day).join_from(
+            coverage, accounts, coverage.c.account_id == accounts.c.id
+        )
         return {(name, day) for name, day in connection.execute(query)}
 
 
@@ -47,7 +49,10 @@ def stored(db: Database) -> Mapping[tuple[str, date], Decimal]:
     """What each account-day costs, as billed."""
     sums: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
     with db.read() as connection:
-        query = select(accounts.c.name, costs.c.day, costs.c.billed).join_from(costs, accounts)
+        # Costs have no foreign key: it would cost time at each row, and the invariants look for orphans.
+        query = select(accounts.c.name, costs.c.day, costs.c.billed).join_from(
+            costs, accounts, costs.c.account_id == accounts.c.id
+        )
         for name, day, billed in connection.execute(query):
             sums[name, day] += billed
     return sums

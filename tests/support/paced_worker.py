@@ -4,12 +4,12 @@ The first attempt of each run of the account "flaky" fails, in a way that passes
 """
 
 import os
-import sys
 import threading
 
 from shared.core.costs import FetchedCosts
 from shared.core.errors import ProviderError
 from shared.core.runs import Run
+from tests.support.worker_main import real_setup, run
 from workers.ledger import Accounts, Fetcher
 
 FLAKY = "flaky"
@@ -32,21 +32,8 @@ class PacedFetcher:
 
 def setup() -> None:
     """What Dramatiq calls in place of the worker's own."""
-    import workers.child
-    from workers.main import setup as real
-
-    vars(workers.child)["Fetcher"] = PacedFetcher
-    real()
+    real_setup(Fetcher=PacedFetcher)
 
 
 if __name__ == "__main__":
-    import workers.launcher
-    from workers.__main__ import main
-    from workers.crew import command
-
-    def paced_command(**options: float) -> list[str]:
-        paced = {"workers.main:setup": "tests.support.paced_worker:setup"}
-        return [paced.get(part, part) for part in command(**options)]  # type: ignore[arg-type] # handed through
-
-    vars(workers.launcher)["command"] = paced_command
-    sys.exit(main())
+    run("tests.support.paced_worker:setup")

@@ -4,13 +4,13 @@ A fetch begins by making the file SLOW_BEGUN and ends when SLOW_RELEASE exists.
 """
 
 import os
-import sys
 import threading
 from decimal import Decimal
 from pathlib import Path
 
 from shared.core.costs import CostRow, FetchedCosts
 from shared.core.runs import Run
+from tests.support.worker_main import real_setup, run
 
 POLL_S = 0.02
 
@@ -32,21 +32,8 @@ class SlowFetcher:
 
 def setup() -> None:
     """What Dramatiq calls in place of the worker's own."""
-    import workers.child
-    from workers.main import setup as real
-
-    vars(workers.child)["Fetcher"] = SlowFetcher
-    real()
+    real_setup(Fetcher=SlowFetcher)
 
 
 if __name__ == "__main__":
-    import workers.launcher
-    from workers.__main__ import main
-    from workers.crew import command
-
-    def slow_command(**options: float) -> list[str]:
-        slow = {"workers.main:setup": "tests.support.slow_worker:setup"}
-        return [slow.get(part, part) for part in command(**options)]  # type: ignore[arg-type] # handed through
-
-    vars(workers.launcher)["command"] = slow_command
-    sys.exit(main())
+    run("tests.support.slow_worker:setup")
