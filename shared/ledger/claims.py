@@ -1,9 +1,10 @@
 """Claiming runs and holding them. Every change is a compare-and-set, so that any number may try."""
 
 from collections.abc import Collection
+from functools import cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, exc, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exc, exists, insert, or_, select, tuple_, update
 
 from shared.core.runs import RunReady, RunState
 from shared.ledger.columns import DatabaseNow
@@ -100,11 +101,18 @@ def _most_urgent(connection: Connection, served: Collection[str]) -> int | None:
 
 def _first_due(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[int, int] | None:
     """Priority and id of the most urgent due run that meets `conditions`."""
-    urgency = select(runs.c.priority, runs.c.id).where(ready_now(), *conditions).limit(1)
+    queries = [query.where(*conditions) for query in _due()] if conditions else _due()
+    found = [row for query in queries for row in connection.execute(query).tuples()]
+    return min(found, default=None)
+
+
+@cache
+def _due() -> tuple[Select[tuple[int, int]], Select[tuple[int, int]]]:
+    # Built once: workers without Redis ask again and again, and making the statements took half of what that costs.
+    urgency = select(runs.c.priority, runs.c.id).where(ready_now()).limit(1)
     # One look for each state: pending runs have an index in this order, queued ones are few.
     queued = urgency.where(state_is(RunState.QUEUED)).order_by(runs.c.priority, runs.c.id)
-    found = [row for query in (by_urgency(urgency), queued) for row in connection.execute(query).tuples()]
-    return min(found, default=None)
+    return by_urgency(urgency), queued
 
 
 def _begin(connection: Connection, condition: ColumnElement[bool], holder: str) -> bool:
