@@ -79,6 +79,8 @@ TEXTS: Final = (
     ("select is not allowed in cluster mode", Code.CLUSTER),
     ("unknown command 'hello'", Code.NOT_REDIS),
     ("unknown command `hello`", Code.NOT_REDIS),
+    ("invalid resp version", Code.NOT_REDIS),
+    ("error setting client name", Code.NOT_REDIS),
     ("closed by server", Code.CONNECTION_CLOSED),
 )
 ERRNOS: Final[Mapping[int, Code]] = MappingProxyType(
@@ -110,7 +112,7 @@ def failure_of(error: BaseException, *, accepted: bool = True) -> Failure:
 def code_of(error: BaseException, *, accepted: bool = True) -> Code:
     """The code of `error`, from the server's reply where there is one, else from the socket's error."""
     if isinstance(error, RedisUnavailableError):
-        return Code(error.code)
+        return Code.__members__.get(error.code, Code.IO_ERROR)
     if isinstance(error, redis.exceptions.MaxConnectionsError):
         return Code.POOL_EXHAUSTED
     if isinstance(error, redis.InvalidResponse):

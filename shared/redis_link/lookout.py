@@ -46,8 +46,13 @@ class Lookout:
             answered = self.pause(due_s if wake is Wake.NONE else min(due_s, look_at_s), awaiting=wake is Wake.AWAIT)
             if time.monotonic() >= due_s:
                 return True, None
-            if answered or wake is Wake.RETRY:
+            if wake is Wake.RETRY or (answered and _was_silent(memory)):
                 return False, None
+            if answered:
+                # Nothing had been asked: it was closed after its error reply, or says more than it should. An attempt
+                # each time that this is so would follow the last one at once.
+                wake = Wake.RETRY
+                continue
             if wake is Wake.CONNECT and (opened := self._dialer.look()) is not None:
                 return False, opened
             if wake is Wake.AWAIT and self._ready(memory, retry_at_s):
@@ -64,7 +69,7 @@ class Lookout:
     def _ready(self, memory: Memory, retry_at_s: float) -> bool:
         """Repeat on the held connection what was last refused there; whether it is not refused any more."""
         code = memory.failure.code if memory.failure else None
-        if code is Code.TIMEOUT or self._held is None:
+        if _was_silent(memory) or self._held is None:
             return False
         if code is Code.READONLY and time.monotonic() >= retry_at_s:
             return True  # the same name or address may lead to another server by now
@@ -82,7 +87,7 @@ class Lookout:
 
     def still_silent(self, memory: Memory) -> bool:
         """Whether the connection held is the one a scheduled attempt would only make again."""
-        if self._held is None or memory.failure is None or memory.failure.code is not Code.TIMEOUT:
+        if self._held is None or not _was_silent(memory):
             return False
         now_s = time.monotonic()
         long = now_s - memory.began_at_s > OUTAGE_LONG_S
@@ -113,3 +118,7 @@ class Lookout:
 
     def _spread(self, interval_s: float) -> float:
         return spread_s(interval_s, random.random())  # noqa: S311 - spreads looks, guards nothing
+
+
+def _was_silent(memory: Memory) -> bool:
+    return memory.failure is not None and memory.failure.code is Code.TIMEOUT

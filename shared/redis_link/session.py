@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,11 @@ from shared.redis_link.sockets import Opened, Patience, PatientSocket
 
 # The beat's key outlives a few missed beats and nothing else.
 BEAT_KEY_TTL_MS: Final = 10_000
+# What a server says of itself is shown up to this length.
+FACT_MAX: Final = 100
+# What redis-py's parser raises for bytes that are no reply: numbers that are none, keys that cannot be one, nesting
+# without end, a greeting of another kind than that of HELLO.
+UNREADABLE: Final = (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +101,16 @@ class Session:
 
     def handshake(self) -> None:
         """Authenticate, name the connection, select the database."""
-        self._connection.connect()
+        with _reading():
+            self._connection.connect()
 
     def ping(self) -> Failure | None:
         """Ask for a sign of life. A server that cannot save to disk gives one, too: it refuses even PING (MISCONF)."""
-        return self._try("PING")
+        return self._try("PING", answer=b"PONG")
 
     def write(self, key: str) -> Failure | None:
         """Write something small. A server without room says so in the failure returned; other refusals are raised."""
-        return self._try("SET", key, "1", "PX", BEAT_KEY_TTL_MS)
+        return self._try("SET", key, "1", "PX", BEAT_KEY_TTL_MS, answer=b"OK")
 
     def look(self) -> None:
         """The socket is readable though nothing was asked: take in what came, raise when that is the end."""
@@ -117,7 +123,7 @@ class Session:
         if "role" not in said:
             said |= self._info("replication")
         version = said.get("redis_version") or said.get("version")
-        self.facts = ServerFacts(version=version, role=said.get("role"), run_id=said.get("run_id"))
+        self.facts = ServerFacts(_short(version), _short(said.get("role")), _short(said.get("run_id")))
 
     def close(self) -> None:
         """Close the socket, and with it the stream."""
@@ -127,10 +133,11 @@ class Session:
                 with contextlib.suppress(OSError):
                     sock.close()
 
-    def _try(self, *command: str | int) -> Failure | None:
+    def _try(self, *command: str | int, answer: bytes) -> Failure | None:
         began_s = time.monotonic()
         try:
-            self._ask(*command)
+            if (said := self._ask(*command)) != answer:
+                raise redis.InvalidResponse(f"{said!r:.80} is no answer to {command[0]}")
             self.response_ms = (time.monotonic() - began_s) * 1000
         except redis.ResponseError as error:
             failure = failure_of(error)
@@ -141,7 +148,8 @@ class Session:
 
     def _ask(self, *command: str | int) -> Any:
         self._connection.send_command(*command, check_health=False)
-        return self._connection.read_response(disconnect_on_error=False)
+        with _reading():
+            return self._connection.read_response(disconnect_on_error=False)
 
     def _info(self, section: str) -> dict[str, str]:
         try:
@@ -150,6 +158,21 @@ class Session:
             return {}
         lines = text.decode(errors="replace").splitlines() if isinstance(text, bytes) else []
         return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Say of bytes that redis-py cannot read that they are no Redis's."""
+    try:
+        yield
+    except OSError:
+        raise  # a certificate's error is a ValueError as well
+    except UNREADABLE as error:
+        raise redis.InvalidResponse(f"no reply of Redis: {type(error).__name__}: {error!s:.80}") from error
+
+
+def _short(said: str | None) -> str | None:
+    return said[:FACT_MAX] if said is not None else None
 
 
 def _pairs(said: object) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import redis
 from redis._defaults import get_default_socket_keepalive_options
 
 from shared.redis_link.resolver import Address
@@ -16,6 +17,9 @@ from shared.redis_link.waker import READABLE, WRITABLE, Waker
 
 # While an address is left to try, one that stays silent gets its share of the time, but not less than this.
 SHARE_MIN_S: Final = 0.25
+# The answers to one step of the supervisor's (an attempt, a beat) take a few kilobytes. A port that sends without end
+# would otherwise keep it reading for good, past every deadline, and fill the memory.
+ANSWER_MAX_BYTES: Final = 1_048_576
 CONNECTING: Final = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
 WANTS_READ: Final = (BlockingIOError, ssl.SSLWantReadError)
 WANTS_WRITE: Final = (ssl.SSLWantWriteError,)
@@ -27,16 +31,24 @@ class StoppedError(Exception):
 
 
 class Patience:
-    """How long the supervisor may wait right now: a deadline, which `set` moves, and the wish to stop."""
+    """How much the supervisor bears right now: a deadline and a number of bytes, set by `set`, and the wish to stop."""
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
         self.until_s = 0.0
         self.stopped = False
+        self._left_bytes = ANSWER_MAX_BYTES
 
     def set(self, span_s: float) -> None:
-        """All waits from now on end within `span_s`, together."""
+        """All waits from now on end within `span_s`, together, and all answers have `ANSWER_MAX_BYTES` at most."""
         self.until_s = time.monotonic() + span_s
+        self._left_bytes = ANSWER_MAX_BYTES
+
+    def take(self, count: int) -> None:
+        """Note that `count` bytes came. Raises InvalidResponse when they are more than any answer of a Redis has."""
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            raise redis.InvalidResponse(f"the answer has more than {ANSWER_MAX_BYTES} bytes")
 
     def pause(self) -> None:
         """Return when the waker is called; raise TimeoutError at the deadline, StoppedError on close."""
@@ -79,11 +91,14 @@ class PatientSocket:
         """Up to `size` bytes, b"" at the end of the stream."""
         while True:
             try:
-                return self.raw.recv(size)
+                data = self.raw.recv(size)
             except WANTS_READ:
                 self._wait(READABLE)
             except WANTS_WRITE:
                 self._wait(WRITABLE)
+            else:
+                self._patience.take(len(data))
+                return data
 
     def recv_into(self, buffer: bytearray | memoryview) -> int:
         """As `recv`, for hiredis."""
