@@ -1,8 +1,9 @@
 """How many log lines an outage may cost: 12 in its first minute, 6 in any later one, whatever libraries log.
 
 Lines of runs and requests are never counted. Of the rest, those that operators search for come first: room is kept
-for them, and they are cut only while the connection flaps. One line at the turn of each minute says how many were left
-out. All of it is a function of the tally so far and the moment; `FloodControl` only carries the tally.
+for them, and they are cut only while the connection flaps, the one that says it is back last of all. What a person
+must act on is written whatever came before. One line at the turn of each minute says how many were left out. All of it
+is a function of the tally so far and the moment; `FloodControl` only carries the tally.
 """
 
 import threading
@@ -37,6 +38,7 @@ class Kind(Enum):
 
     EXEMPT = auto()
     PRESSING = auto()
+    RECOVERY = auto()
     ESSENTIAL = auto()
     ORDINARY = auto()
 
@@ -74,16 +76,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What has been written. Instants are monotonic seconds; `began_s` is None while there is no outage.
+    """What has been written. Instants are monotonic seconds; `began_s` is when the newest outage began, None before it.
 
+    A loss before it is `over`, or soon after the last loss, belongs to it (`flapping`): its minutes and lines count on.
     `prelude` holds when (and whether essential) lines were written just before: at start they belong to the outage
     that shows only after the first failed attempt.
     """
 
     began_s: float | None = None
+    over: bool = True
+    flapping: bool = False
     away: bool = False
+    lost_s: float = 0.0
     back_s: float = 0.0
-    losses_s: tuple[float, ...] = ()
     minute: int = 0
     written: int = 0
     essential: int = 0
@@ -103,17 +108,19 @@ def advance(tally: Tally, now_s: float, away: Away, limits: Limits) -> tuple[Tal
     """Bring the tally to this moment. Also the number of held back lines to report now, 0 when none."""
     tally = _note_state(tally, now_s, away, limits)
     if tally.began_s is None:
-        return replace(tally, held_back=0), tally.held_back
-    minute = int((now_s - tally.began_s) // MINUTE_S)
-    if minute == tally.minute:
         return tally, 0
-    reported = 1 if tally.held_back else 0
-    return replace(tally, minute=minute, written=reported, essential=0, held_back=0), tally.held_back
+    minute, held_back = int((now_s - tally.began_s) // MINUTE_S), tally.held_back
+    reported = 1 if held_back else 0
+    if minute != tally.minute:
+        return replace(tally, minute=minute, written=reported, essential=0, held_back=0), held_back
+    if tally.over and tally.written < limits.allowed(minute):
+        return replace(tally, written=tally.written + reported, held_back=0), held_back
+    return tally, 0
 
 
 def decide(tally: Tally, kind: Kind, away: Away, limits: Limits) -> tuple[bool, Tally]:
     """Whether a line of this kind may be written in an outage, and the tally after it."""
-    essential = kind in {Kind.PRESSING, Kind.ESSENTIAL}
+    essential = kind is not Kind.ORDINARY
     if not _fits(tally, kind, away, limits):
         return False, replace(tally, held_back=tally.held_back + 1)
     return True, replace(tally, written=tally.written + 1, essential=tally.essential + essential)
@@ -126,42 +133,42 @@ def kind_of(extra: Mapping[str, Any]) -> Kind:
         return Kind.EXEMPT
     if event in PRESSING:
         return Kind.PRESSING
+    if event == events.REDIS_CONNECTED:
+        return Kind.RECOVERY
     return Kind.ESSENTIAL if event in events.ESSENTIAL else Kind.ORDINARY
 
 
 def _note_state(tally: Tally, now_s: float, away: Away, limits: Limits) -> Tally:
     if any(away):
-        if tally.away:
-            return tally
-        losses_s = (*(at for at in tally.losses_s if now_s - at < limits.flapping_calm_s), now_s)
-        tally = replace(tally, away=True, losses_s=losses_s[-limits.first_minute :])
-        return tally if tally.began_s is not None else _begin(tally, now_s, limits)
+        return tally if tally.away else _lose(tally, now_s, limits)
     if tally.away:
         return replace(tally, away=False, back_s=now_s)
-    calm_s = limits.flapping_calm_s if _flapping(tally) else limits.calm_s
-    if tally.began_s is not None and now_s - tally.back_s >= calm_s:
-        return replace(tally, began_s=None, minute=0, written=0, essential=0, losses_s=())
-    return tally
+    calm_s = limits.flapping_calm_s if tally.flapping else limits.calm_s
+    return replace(tally, over=tally.over or now_s - tally.back_s >= calm_s)
+
+
+def _lose(tally: Tally, now_s: float, limits: Limits) -> Tally:
+    soon = tally.began_s is not None and now_s - tally.lost_s < limits.flapping_calm_s
+    if soon or not tally.over:
+        return replace(tally, away=True, lost_s=now_s, over=False, flapping=True)
+    return _begin(tally, now_s, limits)
 
 
 def _begin(tally: Tally, now_s: float, limits: Limits) -> Tally:
     recent = [essential for at, essential in tally.prelude if now_s - at < limits.prelude_s]
-    return replace(tally, began_s=now_s, minute=0, written=len(recent), essential=sum(recent), prelude=())
+    began = Tally(began_s=now_s, over=False, away=True, lost_s=now_s, held_back=tally.held_back)
+    return replace(began, written=len(recent), essential=sum(recent))
 
 
 def _fits(tally: Tally, kind: Kind, away: Away, limits: Limits) -> bool:
     allowed = limits.allowed(tally.minute)
     if kind is Kind.PRESSING:
         return True
-    if kind is Kind.ESSENTIAL:
-        # The last place is for the line that says the connection is unstable.
-        return not _flapping(tally) or tally.written < allowed - 1
+    if kind is not Kind.ORDINARY:
+        # The last place is for the line that says the connection is unstable, the one before for that it is back.
+        return not tally.flapping or tally.written < allowed - (1 if kind is Kind.RECOVERY else 2)
     kept = max(0, limits.kept(tally.minute) - tally.essential) if away.redis else 0
     return tally.written + kept < allowed
-
-
-def _flapping(tally: Tally) -> bool:
-    return len(tally.losses_s) > 1
 
 
 class FloodControl:
@@ -192,7 +199,7 @@ class FloodControl:
             if kind is Kind.EXEMPT:
                 self._tally = tally
                 return Decision(write=True, report=report)
-            if tally.began_s is None:
+            if tally.over:
                 self._tally = self._remember(tally, now_s, kind)
                 return Decision(write=True, report=report)
             write, self._tally = decide(tally, kind, away, self._limits)

@@ -68,9 +68,13 @@ def steps(policy: Policy, memory: Memory, now: Instant, failures: list[Failure])
     return [connection.close(memory, now), connection.attempt_succeeded(policy, memory, now), *tried, *extra]
 
 
+def drawn() -> set[tuple[str, str]]:
+    """The changes of state that the diagram shows."""
+    return set(re.findall(r"^    (\w+) --> (\w+)", PAGE, re.MULTILINE))
+
+
 def test_the_diagram_has_every_change_of_state_and_no_other():
-    drawn = set(re.findall(r"^    (\w+) --> (\w+)", PAGE, re.MULTILINE))
-    assert drawn == {(str(before), str(after)) for before, after in reachable()}
+    assert drawn() == {(str(before), str(after)) for before, after in reachable()}
 
 
 def test_the_table_of_states_is_the_code():
