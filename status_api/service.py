@@ -34,7 +34,7 @@ def serve(container: Container, drain: Drain) -> None:
     with ExitStack() as stack:
         calls = BoundedCalls(THREADS, name="redis-call")
         stack.callback(calls.close)
-        app = create_app(_collaborators(container, calls))
+        app = create_app(collaborators(container, calls))
         settings = container.settings
         server = HttpServer(app, settings.host, settings.port_of("status_api"), threads=THREADS, name="api")
         _listen(server)
@@ -56,7 +56,8 @@ def _listen(server: HttpServer) -> None:
     logger.bind(event=events.HTTP_LISTENING, host=server.host, port=server.port).info("API listens")
 
 
-def _collaborators(container: Container, calls: BoundedCalls) -> Collaborators:
+def collaborators(container: Container, calls: BoundedCalls) -> Collaborators:
+    """What the application is given in a process of its own."""
     settings, link = container.settings, container.link
     return Collaborators(
         link=link,

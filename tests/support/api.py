@@ -292,7 +292,8 @@ class Description:
             return
         kind = answer.headers["content-type"].partition(";")[0]
         assert kind in content, f"{kind} is not one of {list(content)}"
-        body = answer.json if kind == "application/json" else answer.text
+        body = yaml.safe_load(answer.text) if kind == "application/yaml" else answer.text
+        body = answer.json if kind == "application/json" else body
         self._validate(body, content[kind]["schema"])
 
     def _resolved(self, found: dict[str, Any]) -> dict[str, Any]:
