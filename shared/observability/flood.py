@@ -161,14 +161,16 @@ def _begin(tally: Tally, now_s: float, limits: Limits) -> Tally:
 
 
 def _fits(tally: Tally, kind: Kind, away: Away, limits: Limits) -> bool:
-    allowed = limits.allowed(tally.minute)
     if kind is Kind.PRESSING:
         return True
-    if kind is not Kind.ORDINARY:
+    room = limits.allowed(tally.minute)
+    if tally.flapping:
         # The last place is for the line that says the connection is unstable, the one before for that it is back.
-        return not tally.flapping or tally.written < allowed - (1 if kind is Kind.RECOVERY else 2)
-    kept = max(0, limits.kept(tally.minute) - tally.essential) if away.redis else 0
-    return tally.written + kept < allowed
+        room -= 1 if kind is Kind.RECOVERY else 2
+    elif kind is not Kind.ORDINARY:
+        return True
+    kept = max(0, limits.kept(tally.minute) - tally.essential) if away.redis and kind is Kind.ORDINARY else 0
+    return tally.written + kept < room
 
 
 class FloodControl:

@@ -37,6 +37,12 @@ class Outage:
     began_s: float
     ended_s: float | None = None
     first_end_s: float | None = None
+    flaps: bool = False
+
+    def takes_in(self, lost_s: float, before_s: float) -> bool:
+        """Whether a loss belongs to it: soon after the one before, or before there was calm, a minute if it flaps."""
+        calm_s = MINUTE_S if self.flaps else CALM_S
+        return lost_s - before_s < MINUTE_S or (self.ended_s is not None and lost_s - self.ended_s <= calm_s)
 
     def has(self, at_s: float) -> bool:
         """Whether what was said at this moment counts."""
@@ -143,13 +149,10 @@ class LinkLife:
             self.written.append(Written(self.now_s, kind))
 
     def _note_outage(self) -> None:
-        """One begins with a loss that comes a minute after the last one, and after 5 s of calm."""
         away = any(self._away())
         if away and not self._was_away:
-            ended_s = self.outages[-1].ended_s if self.outages else None
-            soon = ended_s is not None and (self.now_s - self._lost_s < MINUTE_S or self.now_s - ended_s < CALM_S)
-            if soon:
-                self.outages[-1].ended_s = None
+            if self.outages and self.outages[-1].takes_in(self.now_s, self._lost_s):
+                self.outages[-1].ended_s, self.outages[-1].flaps = None, True
             else:
                 self.outages.append(Outage(self.now_s))
             self._lost_s = self.now_s
