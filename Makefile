@@ -13,7 +13,7 @@ SOAK_TESTS := tests/integration/test_failpoints_ledger.py $(addprefix tests/e2e/
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench soak lock clean
+.PHONY: help setup run test check format bench soak mutants lock clean
 
 help: ## list the targets
 	@echo "Holdfast: daily cloud costs, collected whatever Redis does"
@@ -63,9 +63,14 @@ soak: setup ## every death and 200 random kills on each database; SOAK="--seed 7
 	EVERY_DATABASE=1 $(BIN)/pytest -q $(SOAK_TESTS)
 	$(BIN)/python -m tests.soak $(SOAK)
 
+mutants: setup ## change every expression of shared/core in turn and list what no unit test notices (a quarter of an hour)
+	rm -rf mutants
+	$(BIN)/mutmut run --max-children $(JOBS)
+	$(BIN)/mutmut results
+
 lock: ## write the requirements again from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links -o requirements.txt
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --extra dev -o requirements-dev.txt
 
 clean: ## remove what was installed and measured; var/ (database, exports) stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov ./*.egg-info
+	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov ./*.egg-info

@@ -6,6 +6,7 @@ docs/connection.md shows this table; a test holds the two equal.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -80,25 +81,11 @@ class CodeFacts:
     hint: str
 
 
-def _outage(wake: Wake, summary: str, hint: str) -> CodeFacts:
-    return CodeFacts(ErrorClass.OUTAGE, wake, summary, hint)
-
-
-def _not_ready(summary: str, hint: str) -> CodeFacts:
-    return CodeFacts(ErrorClass.NOT_READY, Wake.AWAIT, summary, hint)
-
-
-def _refused(summary: str, hint: str) -> CodeFacts:
-    return CodeFacts(ErrorClass.REFUSED, Wake.NONE, summary, hint)
-
-
-def _capacity(summary: str, hint: str, wake: Wake = Wake.NONE) -> CodeFacts:
-    return CodeFacts(ErrorClass.CAPACITY, wake, summary, hint)
-
-
-def _local(summary: str, hint: str) -> CodeFacts:
-    return CodeFacts(ErrorClass.LOCAL, Wake.NONE, summary, hint)
-
+_outage = partial(CodeFacts, ErrorClass.OUTAGE)
+_not_ready = partial(CodeFacts, ErrorClass.NOT_READY, Wake.AWAIT)
+_refused = partial(CodeFacts, ErrorClass.REFUSED, Wake.NONE)
+_capacity = partial(CodeFacts, ErrorClass.CAPACITY, Wake.NONE)
+_local = partial(CodeFacts, ErrorClass.LOCAL, Wake.NONE)
 
 CODES: Final[Mapping[Code, CodeFacts]] = MappingProxyType(
     {
@@ -239,10 +226,11 @@ CODES: Final[Mapping[Code, CodeFacts]] = MappingProxyType(
             "All pooled connections to Redis are in use",
             "Raise REDIS_MAX_CONNECTIONS, or look for what holds connections.",
         ),
-        Code.MAXCLIENTS: _capacity(
+        Code.MAXCLIENTS: CodeFacts(
+            ErrorClass.CAPACITY,
+            Wake.RETRY,
             "Redis has as many clients as it allows",
             "Raise maxclients on the server, or close clients that are not needed.",
-            Wake.RETRY,
         ),
         Code.NOT_STARTED: _local(
             "The link to Redis has not been started",

@@ -14,12 +14,23 @@ def test_nineteen_default_waits_add_up_to_four_minutes():
 
 
 @pytest.mark.parametrize(
-    ("first_s", "multiplier", "cap_s", "jitter"),
-    [(0, 2, 15, 0), (-1, 2, 15, 0), (16, 2, 15, 0), (1, 0.5, 15, 0), (1, 2, 15, -0.1), (1, 2, 15, 1.1)],
+    ("first_s", "multiplier", "cap_s", "jitter", "words"),
+    [
+        (0, 2, 15, 0, "first_s must be positive and not above cap_s"),
+        (-1, 2, 15, 0, "first_s must be positive and not above cap_s"),
+        (16, 2, 15, 0, "first_s must be positive and not above cap_s"),
+        (1, 0.5, 15, 0, "multiplier must be at least 1"),
+        (1, 2, 15, -0.1, "jitter must lie between 0 and 1"),
+        (1, 2, 15, 1.1, "jitter must lie between 0 and 1"),
+    ],
 )
-def test_delays_that_make_no_sense_cannot_be_built(first_s, multiplier, cap_s, jitter):
-    with pytest.raises(ValueError, match="must"):
+def test_delays_that_make_no_sense_cannot_be_built(first_s, multiplier, cap_s, jitter, words):
+    with pytest.raises(ValueError, match=f"^{words}$"):
         Backoff(first_s, multiplier, cap_s, jitter)
+
+
+def test_chance_takes_nothing_off_unless_it_is_drawn():
+    assert delay_s(Backoff(jitter=0.5), 1) == 1
 
 
 @given(

@@ -6,7 +6,7 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from shared.core.classify import DETAIL_MAX, code_of, failure_of
+from shared.core.classify import DETAIL_MAX, Failure, code_of, failure_of
 from shared.core.codes import CODES, Code, ErrorClass, Wake
 from shared.core.errors import RedisUnavailableError
 
@@ -110,6 +110,22 @@ def test_an_error_that_is_its_own_cause_does_not_hang():
     other = ValueError("and round")
     error.__cause__, other.__cause__ = other, error
     assert code_of(error) is Code.IO_ERROR
+
+
+@pytest.mark.parametrize(("depth", "code"), [(7, Code.CONNECTION_REFUSED), (8, Code.IO_ERROR)])
+def test_causes_are_followed_to_the_eighth_error_and_no_further(depth, code):
+    error: Exception = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    for _ in range(depth):
+        outer = ValueError("around it")
+        outer.__cause__ = error
+        error = outer
+    assert code_of(error) is code
+
+
+def test_a_failure_has_the_code_of_its_error_and_names_its_kind():
+    silent = TimeoutError("timed \n out")
+    assert failure_of(silent) == Failure(Code.TIMEOUT, "TimeoutError: timed out")
+    assert failure_of(silent, accepted=False).code is Code.CONNECT_TIMEOUT
 
 
 def test_the_detail_is_one_redacted_line_of_bounded_length():

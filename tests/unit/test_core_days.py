@@ -1,4 +1,5 @@
 import itertools
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -34,6 +35,16 @@ def test_a_range_that_ends_before_it_starts_cannot_be_built():
 def test_a_day_is_complete_when_it_has_ended_in_utc(now, newest):
     assert last_complete_day(now) == newest
     assert last_complete_days(now, 1) == DayRange(newest, newest)
+
+
+def test_the_zone_of_the_machine_changes_nothing(monkeypatch):
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        assert last_complete_day(datetime(2026, 3, 1, 20, tzinfo=UTC)) == date(2026, 2, 28)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_newest_seven_complete_days_end_yesterday():

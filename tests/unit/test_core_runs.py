@@ -15,8 +15,12 @@ def test_a_run_is_given_up_after_five_failures(failures, spent):
 
 @pytest.mark.parametrize("delays_s", [(), (1.0, -1.0)])
 def test_a_policy_without_delays_or_with_a_negative_one_cannot_be_built(delays_s):
-    with pytest.raises(ValueError, match="delays_s"):
+    with pytest.raises(ValueError, match=r"^delays_s needs at least one delay, none of them negative$"):
         RetryPolicy(delays_s=delays_s)
+
+
+def test_a_delay_may_be_none_at_all():
+    assert RetryPolicy(delays_s=(0.0, 0.5)).delay_s(1) == 0
 
 
 def test_a_person_waits_less_than_a_schedule_and_a_backfill_most():

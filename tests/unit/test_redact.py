@@ -81,3 +81,12 @@ def test_whatever_the_password_its_url_never_shows_it(password):
 def test_redacting_twice_changes_nothing_more(text):
     once = redact_text(text)
     assert redact_text(once) == once
+
+
+def test_the_longest_secret_goes_first_lest_a_shorter_one_leave_its_ends():
+    assert redact_text("it is azzzzb", ["zzzz", "azzzzb"]) == "it is ***"
+
+
+@pytest.mark.parametrize(("secret", "shown"), [("abcd", "x *** y"), ("abc", "x abc y")])
+def test_a_secret_of_four_characters_is_hidden_and_a_shorter_one_would_blank_out_words(secret, shown):
+    assert redact_text(f"x {secret} y", [secret]) == shown
