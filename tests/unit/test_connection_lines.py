@@ -21,10 +21,10 @@ CONNECTED = Line(
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (lines.stop_line(), Line(Said.CLOSED, "info", "Redis: Connection closed")),
-        (lines.restored_line(), Line(Said.RESTORED, "info", "Redis: Fully usable again")),
+        (lines.stop_line, Line(Said.CLOSED, "info", "Redis: Connection closed")),
+        (lines.restored_line, Line(Said.RESTORED, "info", "Redis: Fully usable again")),
         (
-            lines.retrying_line(number=1, budget=20, wait_s=1.0004, failure=LOADING),
+            lambda: lines.retrying_line(number=1, budget=20, wait_s=1.0004, failure=LOADING),
             Line(
                 Said.ATTEMPT_FAILED,
                 "warning",
@@ -33,7 +33,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.budget_spent_line(number=20, failure=LOADING),
+            lambda: lines.budget_spent_line(number=20, failure=LOADING),
             Line(
                 Said.BUDGET_SPENT,
                 "warning",
@@ -42,7 +42,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.lost_line(LOADING, 12.34567),
+            lambda: lines.lost_line(LOADING, 12.34567),
             Line(
                 Said.LOST,
                 "warning",
@@ -51,7 +51,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.reconnecting_line(number=1, wait_s=2, failure=LOADING),
+            lambda: lines.reconnecting_line(number=1, wait_s=2, failure=LOADING),
             Line(
                 Said.RECONNECTING,
                 "warning",
@@ -60,7 +60,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.refused_line(LOADING),
+            lambda: lines.refused_line(LOADING),
             Line(
                 Said.REFUSED,
                 "error",
@@ -69,7 +69,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.cause_line(LOADING),
+            lambda: lines.cause_line(LOADING),
             Line(
                 Said.CAUSE,
                 "warning",
@@ -78,7 +78,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.unstable_line(losses=4, window_s=60.4, failure=LOADING),
+            lambda: lines.unstable_line(losses=4, window_s=60.4, failure=LOADING),
             Line(
                 Said.UNSTABLE,
                 "warning",
@@ -87,7 +87,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.stable_line(61.23456),
+            lambda: lines.stable_line(61.23456),
             Line(
                 Said.STABLE,
                 "info",
@@ -96,7 +96,7 @@ CONNECTED = Line(
             ),
         ),
         (
-            lines.degraded_line(LOADING),
+            lambda: lines.degraded_line(LOADING),
             Line(
                 Said.DEGRADED,
                 "warning",
@@ -107,8 +107,9 @@ CONNECTED = Line(
     ],
 )
 def test_a_line_has_its_level_its_words_and_its_facts(made, expected):
-    assert made == expected
-    assert type(made.facts.get("code", "")) is str
+    line = made()
+    assert line == expected
+    assert type(line.facts.get("code", "")) is str
 
 
 def test_starting_is_said_in_two_lines():
