@@ -15,7 +15,7 @@ from redis.connection import AbstractConnection, Connection, SSLConnection, Unix
 from shared.core.errors import RedisUnavailableError
 from shared.redis_link.endpoint import Kind
 from shared.redis_link.gate import Gate, Ticket
-from shared.redis_link.sockets import open_blocking
+from shared.redis_link.sockets import close_half_made, open_blocking
 
 # Answers of the server and mistakes of the caller, which are not the connection's failing.
 CALLERS_OWN: Final = (redis.ResponseError, redis.DataError, RedisUnavailableError)
@@ -124,7 +124,8 @@ class GatedTlsConnection(GatedConnection, SSLConnection):
         self._gate.adopt(guard, ticket)
         try:
             wrapped: socket.socket = self._wrap_socket_with_ssl(raw)  # type: ignore[no-untyped-call] # as above
-        except BaseException:
+        except BaseException as error:
+            close_half_made(error)
             raw.close()
             raise
         finally:

@@ -13,7 +13,7 @@ from redis.connection import AbstractConnection, Connection, SSLConnection, Unix
 from shared.core.classify import Failure, failure_of
 from shared.core.codes import ErrorClass
 from shared.redis_link.endpoint import Endpoint, Kind
-from shared.redis_link.sockets import Opened, Patience, PatientSocket
+from shared.redis_link.sockets import Opened, Patience, PatientSocket, close_half_made
 
 # The beat's key outlives a few missed beats and nothing else.
 BEAT_KEY_TTL_MS: Final = 10_000
@@ -69,7 +69,8 @@ class PatientTlsConnection(PatientConnection, SSLConnection):
         handle.settimeout(max(0.001, self._patience.until_s - time.monotonic()))
         try:
             wrapped: socket.socket = self._wrap_socket_with_ssl(handle)  # type: ignore[no-untyped-call] # untyped there
-        except BaseException:
+        except BaseException as error:
+            close_half_made(error)
             handle.close()
             raise
         return wrapped

@@ -181,6 +181,20 @@ def shut_down(sock: socket.socket) -> None:
             raise
 
 
+def close_half_made(error: BaseException) -> None:
+    """Close what wrapping a socket for TLS left open when it failed with `error`.
+
+    The library forgets its new socket, to which the descriptor belongs by then, when the stream is reset in the moment
+    before the handshake; only the error's own frames still know it.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        made = trace.tb_frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
+        trace = trace.tb_next
+
+
 def _open(address: Address, patience: Patience) -> socket.socket:
     sock = _socket(address)
     try:

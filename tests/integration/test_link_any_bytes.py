@@ -1,5 +1,6 @@
 """Whatever bytes a port answers: a documented code, no storm, nothing left behind, and it heals."""
 
+import gc
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from redis.retry import Retry
 
 from shared.core.classify import failure_of
 from shared.core.codes import CODES, Code
-from tests.support.links import Port, error_code, linked
+from tests.support.links import Port, error_code, linked, resets
 from tests.support.need import skip_or_fail
 from tests.support.redis_server import RedisServer, find_binary, free_port
 from tests.support.waiting import wait_for
@@ -134,6 +135,14 @@ def test_a_port_that_speaks_without_end_holds_neither_the_supervisor_nor_the_mem
         assert link.supervisor_alive(5)
         assert error_code(link) in CODES
         assert psutil.Process().memory_info().rss - before_bytes < 100_000_000
+
+
+def test_a_stream_that_is_reset_before_tls_begins_leaves_no_socket_open():
+    # One left to the collector is a ResourceWarning, and those fail tests.
+    with Port(resets) as port, linked(port.url.replace("redis://", "rediss://"), **FAST) as link:
+        wait_for(lambda: link.health().details.retry_count >= 8, what="eight attempts")
+        assert error_code(link) == "CONNECTION_CLOSED"
+    gc.collect()
 
 
 @pytest.mark.parametrize(
