@@ -103,6 +103,7 @@ def test_something_that_is_no_redis_is_told():
 
 def test_our_own_error_keeps_its_code():
     assert code_of(RedisUnavailableError(summary="x", code="LOADING")) is Code.LOADING
+    assert code_of(RedisUnavailableError(summary="x", code="none of ours")) is Code.IO_ERROR
 
 
 def test_an_error_that_is_its_own_cause_does_not_hang():

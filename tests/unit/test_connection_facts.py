@@ -115,6 +115,16 @@ def test_that_the_budget_is_spent_is_told_with_the_number_of_the_last_attempt():
     assert step.lines[-1].facts["attempt"] == 20
 
 
+def test_the_last_attempt_of_the_budget_is_still_one_of_it():
+    memory = started()
+    for _ in range(19):
+        memory = failing(memory).memory
+    assert (memory.attempt, memory.state) == (20, LinkState.CONNECTING)
+    extra = connection.extra_attempt_failed(POLICY, memory, at(1), failure=LOADING).memory
+    assert extra.state is LinkState.CONNECTING
+    assert failing(extra).memory.state is LinkState.FAILED
+
+
 @pytest.mark.parametrize(("budget", "waits"), [(1, [15, 15]), (2, [1, 15, 15]), (3, [1, 2, 15])])
 def test_once_the_budget_is_spent_the_longest_delay_comes_at_once(budget, waits):
     policy, memory, found = Policy(startup_attempts=budget), started(), []

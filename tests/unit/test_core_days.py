@@ -15,8 +15,12 @@ def test_a_range_holds_both_its_ends():
     days = DayRange(FIRST, date(2026, 1, 3))
     assert list(days) == [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
     assert len(days) == 3
-    assert date(2026, 1, 3) in days
-    assert date(2026, 1, 4) not in days
+    assert [date(2025, 12, 31) in days, FIRST in days, date(2026, 1, 3) in days, date(2026, 1, 4) in days] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_range_that_ends_before_it_starts_cannot_be_built():

@@ -130,6 +130,33 @@ def test_however_it_flaps_no_minute_has_more_lines_than_allowed(period_s):
     assert max(per_minute[1:]) <= 6
 
 
+def lose_again(world: World, control: FloodControl, *, up_s: float) -> None:
+    """Redis has been away; now it is back for a while, looked at each second, and lost again."""
+    world.away = Away()
+    for _ in range(int(up_s)):
+        control.turn()
+        world.now_s += 1
+    world.away = Away(redis=True)
+
+
+@pytest.mark.parametrize(("up_s", "more"), [(3, 0), (8, 0), (59, 0), (61, 1)])
+def test_a_loss_within_a_minute_of_the_last_one_has_no_twelve_lines_of_its_own(up_s, more):
+    world = World(away=Away(redis=True))
+    control = world.control()
+    assert write(control, Kind.ESSENTIAL, 11) + write(control, Kind.ORDINARY, 20) == 12
+    lose_again(world, control, up_s=up_s)
+    assert write(control, Kind.ORDINARY, 20) == more
+
+
+def test_that_it_is_back_is_written_when_a_flapping_link_has_used_up_all_other_room():
+    world = World(away=Away(redis=True))
+    control = world.control()
+    assert write(control, Kind.RECOVERY) == 1
+    lose_again(world, control, up_s=2)
+    written = write(control, Kind.ESSENTIAL, 30)
+    assert (written, write(control, Kind.RECOVERY, 5), write(control, Kind.PRESSING)) == (9, 1, 1)
+
+
 def test_what_a_person_must_know_is_written_even_while_it_flaps():
     world = World()
     control = world.control()
@@ -155,6 +182,7 @@ def test_in_an_outage_a_line_is_short():
         ({"event": events.REDIS_ATTEMPT_FAILED}, Kind.ESSENTIAL),
         ({"event": events.REDIS_REFUSED}, Kind.PRESSING),
         ({"event": events.REDIS_UNSTABLE}, Kind.PRESSING),
+        ({"event": events.REDIS_CONNECTED}, Kind.RECOVERY),
         ({"event": events.DATABASE_LOST}, Kind.ORDINARY),
         ({"event": events.RUN_FAILED, "scope": events.SCOPE_RUN}, Kind.EXEMPT),
         ({"event": events.HTTP_FAILED, "scope": events.SCOPE_REQUEST}, Kind.EXEMPT),
