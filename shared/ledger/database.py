@@ -9,12 +9,13 @@ from typing import Any, Final, Literal
 from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
 
 from shared.core.errors import DatabaseUnavailableError, SettingsError
-from shared.core.redact import redact_text, redact_url
+from shared.core.redact import redact_url
 from shared.ledger import postgresql, sqlite
 from shared.ledger.failures import summary_of
 from shared.ledger.under_way import UnderWay
 from shared.observability import failpoints
 from shared.observability.failpoints import Write
+from shared.observability.redactor import without_secrets
 
 POOL_TIMEOUT_S: Final = 10
 # Connections beyond the pool's size, for moments when everything asks at once.
@@ -141,7 +142,7 @@ def _translated(*, uncertain: bool = False) -> Iterator[None]:
         summary = summary_of(error)
         if summary is None:
             raise
-        raise DatabaseUnavailableError(summary=redact_text(summary), uncertain=uncertain) from error
+        raise DatabaseUnavailableError(summary=without_secrets(summary), uncertain=uncertain) from error
 
 
 def _roll_back(connection: Connection) -> None:
