@@ -88,7 +88,9 @@ def endpoint_of(url: str) -> Endpoint:
         options=options,
     )
     if not _accepted(kind, options):
-        wrong = [name if PLAIN.fullmatch(name) else "…" for name in options if not _accepted(kind, {name: options[name]})]
+        wrong = [
+            name if PLAIN.fullmatch(name) else "…" for name in options if not _accepted(kind, {name: options[name]})
+        ]
         raise ValueError(f"unknown option in the URL, or one of no use there: {', '.join(wrong) or 'in combination'}")
     return endpoint
 
