@@ -35,7 +35,7 @@ _ECHOED: Final = re.compile(r"(?P<name>with args beginning with:).*", re.IGNOREC
 
 
 def may_be_secret(value: str) -> bool:
-    """Whether `value`, given where something else belongs, could be a password, a token or an address that holds one."""
+    """Whether `value`, given where something else belongs, could be a password, a token or an address with one."""
     return bool(_ODD.search(value)) or redact_text(value) != value
 
 

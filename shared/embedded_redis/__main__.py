@@ -35,7 +35,12 @@ def main() -> int:
     hide(secrets_of_environment(os.environ))
     try:
         settings = load_settings()
-        configure_logging(level=settings.log_level, fmt=settings.log_format, process="redis", secrets=secrets_of_url(settings.redis_url))
+        configure_logging(
+            level=settings.log_level,
+            fmt=settings.log_format,
+            process="redis",
+            secrets=secrets_of_url(settings.redis_url),
+        )
         # In a thread, so that a signal never interrupts whoever holds the lock of an Event that its handler sets.
         with ThreadPoolExecutor(1) as pool:
             keeping = pool.submit(Keeper(_plan(settings), orders).run)

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
 
 from shared.core.errors import DatabaseUnavailableError, SettingsError
@@ -159,9 +161,21 @@ def _parse(url: str) -> URL:
     except (exc.ArgumentError, ValueError):
         raise SettingsError(problems=["DATABASE_URL: cannot be read; as in postgresql://user@host:5432/name"]) from None
     if parsed.drivername in {"postgres", "postgresql"}:
+        _check_options(parsed)
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername != "sqlite":
         raise SettingsError(problems=["DATABASE_URL: must begin with sqlite:/// or postgresql://"])
     if parsed.database in {None, "", ":memory:"}:
         raise SettingsError(problems=["DATABASE_URL: needs a file, as in sqlite:///var/holdfast.db"])
     return parsed
+
+
+def _check_options(parsed: URL) -> None:
+    """Each connection would fail by one that the driver does not know, as by a mistake of ours."""
+    for name in parsed.query:
+        try:
+            make_conninfo("", **{name: ""})
+        except psycopg.ProgrammingError:
+            # Its name may be the rest of a password with a raw ? in it.
+            shown = f" '{name}'" if name.isalpha() and name.islower() else ""
+            raise SettingsError(problems=[f"DATABASE_URL: PostgreSQL knows no option{shown} in a URL"]) from None

@@ -15,12 +15,15 @@ SHORTEST: Final = 4
 SHORTEST_TOKEN: Final = 12
 # Without any of these a line holds nothing that only looks like a secret: most lines stop here.
 HINTS: Final = re.compile(
-    r"://|passw|pwd|secret|token|key|bearer|basic|auth|sig|credential|cookie|args beginning|AKIA|ASIA|AROA|AIDA|eyJ", re.IGNORECASE
+    r"://|passw|pwd|secret|token|key|bearer|basic|auth|sig|credential|cookie|args beginning|AKIA|ASIA|AROA|AIDA|eyJ",
+    re.IGNORECASE,
 )
 # Variables whose values are secrets by their very name, ours and the SDKs'.
 SECRET_VARIABLE: Final = re.compile(r"(SECRET|PASSWORD|PASSWD|TOKEN|ACCESS_KEY|API_KEY|CREDENTIAL)", re.IGNORECASE)
 # In a URL's query a parameter of one of these names is one, too.
-SECRET_PARAMETER: Final = re.compile(SECRET_VARIABLE.pattern + r"|^(pass|pwd|sig|signature|apikey|key|auth)$", re.IGNORECASE)
+SECRET_PARAMETER: Final = re.compile(
+    SECRET_VARIABLE.pattern + r"|^(pass|pwd|sig|signature|apikey|key|auth)$", re.IGNORECASE
+)
 WEBHOOK_VARIABLE: Final = re.compile(r"WEBHOOK", re.IGNORECASE)
 # Paths and switches that match the names above, but hide nothing.
 NO_SECRET: Final = re.compile(r"(_FILE|_PATH|_DIR|_ENDPOINT|_URI|_ID)$", re.IGNORECASE)

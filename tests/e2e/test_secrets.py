@@ -12,7 +12,7 @@ import sqlalchemy
 from tests.support.planted import Planted, leaky_command, run_module, write_accounts
 from tests.support.redis_server import RedisServer
 from tests.support.secrets import Evidence
-from tests.support.system import NAMES, running_system
+from tests.support.system import running_system
 from tests.support.waiting import wait_for
 from tests.support.webhook import status, webhook
 
@@ -29,7 +29,10 @@ def test_no_secret_is_left_anywhere_by_processes_that_fail_in_every_way(fmt, dat
     planted, evidence = Planted(), Evidence()
     accounts = write_accounts(tmp_path)
     database_url = planted.database_url(request.getfixturevalue(database))
-    with webhook(status(500), status(302, Location=f"/{planted.hook_path.text}"), status(204)) as hook, RedisServer() as redis:
+    with (
+        webhook(status(500), status(302, Location=f"/{planted.hook_path.text}"), status(204)) as hook,
+        RedisServer() as redis,
+    ):
         environment = planted.environment(
             tmp_path,
             LOG_FORMAT=fmt,
@@ -42,8 +45,7 @@ def test_no_secret_is_left_anywhere_by_processes_that_fail_in_every_way(fmt, dat
         with running_system(tmp_path, redis_url=url, database_url=database_url, environment=environment) as system:
             system.commands.update({name: leaky_command(name) for name in ("status_api", "worker")})
             system.start().wait_serving()
-            for name in NAMES:
-                wait_for(lambda name=name: (system[name].redis()["lastError"] or {}).get("code") == "WRONGPASS", 30)
+            system.wait_each(refused, 30, "be refused")
             gather_answers(evidence, system, planted)
             let_in(redis, planted)
             system.wait_each(lambda running: running.redis()["status"] == "connected", 30, "be let in")
@@ -61,6 +63,10 @@ def test_no_secret_is_left_anywhere_by_processes_that_fail_in_every_way(fmt, dat
         )
     evidence.assert_clean(planted.all())
     assert "***" in "".join(text for place, text in evidence.pieces if place.startswith("file "))
+
+
+def refused(running):
+    return (running.redis()["lastError"] or {}).get("code") == "WRONGPASS"
 
 
 def let_in(redis, planted):
@@ -83,13 +89,14 @@ def failed_runs(database_url):
 
 
 def gather_answers(evidence, system, planted):
-    """Every page of every process, every route with right and wrong credentials, and requests that nobody should send."""
+    """Every page, every route with right and wrong credentials, and requests that nobody should send."""
     for running in system.started.values():
         for page in PAGES:
             gather(evidence, running.probe_port, page, credentials(planted))
     port = system["status_api"].port
     secret_query = f"token={quote(planted.query.text)}&api_key={quote(planted.query.text, safe='')}"
-    for headers in (credentials(planted), wrong_credentials(planted), basic_credentials(planted), {}):
+    nothing: dict[str, str] = {}
+    for headers in (credentials(planted), wrong_credentials(planted), basic_credentials(planted), nothing):
         for route in (*PAGES, *ROUTES, "/nowhere"):
             gather(evidence, port, route, headers)
             gather(evidence, port, f"{route}?{secret_query}", headers)
@@ -159,7 +166,13 @@ def exchange(port, raw):
 def gather_commands(evidence, system, folder):
     """What the command prints, done and refused."""
     environment = {**system.environment, "REDIS_URL": system.redis_url, "DATABASE_URL": system.database_url}
-    for arguments in (("coverage",), ("runs", "--json"), ("collect", "--account", "nobody"), ("ledger", "check"), ("ledger", "adopt")):
+    for arguments in (
+        ("coverage",),
+        ("runs", "--json"),
+        ("collect", "--account", "nobody"),
+        ("ledger", "check"),
+        ("ledger", "adopt"),
+    ):
         done = run_module("holdfast_cli", *arguments, folder=folder, environment=environment)
         evidence.add(f"holdfast {' '.join(arguments)}", done.stdout + done.stderr)
         assert b"Traceback" not in done.stderr, done.stderr

@@ -88,7 +88,7 @@ def _status_api() -> int:
     from status_api.service import serve
 
     class Leaky:
-        def on_get(self, req: falcon.Request, resp: falcon.Response) -> NoReturn:  # noqa: ARG002 - Falcon's
+        def on_get(self, req: falcon.Request, resp: falcon.Response) -> NoReturn:
             threading.Thread(target=_fail, name="leaky").start()
             raise RuntimeError(leaky_text()) from KeyError(req.get_header("Authorization"), req.url)
 

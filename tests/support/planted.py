@@ -13,7 +13,9 @@ from tests.support.leaky import LEAKY
 from tests.support.secrets import HEADER_SAFE, Secret, new_secret, plain_secret
 from tests.support.system import ROOT
 
-AWS_ACCOUNT = '[[account]]\nname = "payer"\nprovider = "aws"\naccount_id = "123456789012"\nexternal_id_env = "PAYER_ID"\n'
+AWS_ACCOUNT = (
+    '[[account]]\nname = "payer"\nprovider = "aws"\naccount_id = "123456789012"\nexternal_id_env = "PAYER_ID"\n'
+)
 AZURE_ACCOUNT = (
     '[[account]]\nname = "subscription"\nprovider = "azure"\ntoken_env = "SUBSCRIPTION"\n'
     'scope = "/subscriptions/00000000-0000-0000-0000-000000000000"\n'
@@ -69,7 +71,7 @@ class Planted:
         """What processes get beside REDIS_URL and DATABASE_URL; what they make for a time goes below `folder`."""
         temporary = folder / "tmp"
         temporary.mkdir(exist_ok=True)
-        sdk = dict(zip(SDK_VARIABLES, (one.text for one in self.sdk), strict=True))
+        sdk = {one.name: one.text for one in self.sdk}
         return {
             **sdk,
             "API_TOKEN": self.api_token.text,

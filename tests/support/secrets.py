@@ -4,9 +4,10 @@ import base64
 import re
 import secrets
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import psutil
 import redis
@@ -154,7 +155,7 @@ def _thread_names(pid: int) -> str:
 
 
 def _value_of(client: redis.Redis, key: bytes) -> object:
-    read = {
+    read: dict[bytes, Callable[[bytes], object]] = {
         b"string": client.get,
         b"hash": client.hgetall,
         b"list": lambda name: client.lrange(name, 0, -1),
@@ -162,5 +163,5 @@ def _value_of(client: redis.Redis, key: bytes) -> object:
         b"zset": lambda name: client.zrange(name, 0, -1, withscores=True),
         b"stream": client.xrange,
     }
-    kind = client.type(key)
+    kind = cast("bytes", client.type(key))
     return None if kind == b"none" else read[kind](key)

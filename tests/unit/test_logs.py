@@ -146,7 +146,9 @@ def test_secrets_of_a_url_stand_in_its_user_info_or_query():
     assert list(secrets_of_url("postgresql://holdfast@h/d")) == []
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:pa[ss@h/d", "postgresql://u:pa/s?s@h/d", "redis://u:p\u2100ss@h/0", "x://["])
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:pa[ss@h/d", "postgresql://u:pa/s?s@h/d", "redis://u:p\u2100ss@h/0", "x://["]
+)
 def test_a_password_that_no_url_may_hold_is_a_secret_all_the_same(url):
     password = url.partition("u:")[2].partition("@")[0]
     assert password in {*secrets_of_url(url), ""}
@@ -158,7 +160,14 @@ def test_a_token_that_stands_in_for_the_users_name_is_a_secret():
 
 def test_the_secrets_of_a_webhook_are_its_address_and_what_in_it_may_be_a_token():
     url = "https://u:pass@hooks.example.com/services/T0AB12CD34EF/xoxb-9876543210?key=0123456789abcdef&v=2"
-    assert set(secrets_of_webhook(url)) == {url, "pass", "u:pass", "T0AB12CD34EF", "xoxb-9876543210", "0123456789abcdef"}
+    assert set(secrets_of_webhook(url)) == {
+        url,
+        "pass",
+        "u:pass",
+        "T0AB12CD34EF",
+        "xoxb-9876543210",
+        "0123456789abcdef",
+    }
 
 
 def test_secrets_of_the_environment_are_told_by_their_names():

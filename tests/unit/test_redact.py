@@ -80,12 +80,16 @@ def test_ordinary_text_is_left_alone(text):
     assert redact_text(text) == text
 
 
-@pytest.mark.parametrize("value", ["redis://u:p@h", "a@b", "Zq7hunter2", "correct-horse-battery-staple", "Bearer abcdefg"])
+@pytest.mark.parametrize(
+    "value", ["redis://u:p@h", "a@b", "Zq7hunter2", "correct-horse-battery-staple", "Bearer abcdefg"]
+)
 def test_a_value_that_may_be_a_secret_is_told_from_a_mistake_in_typing(value):
     assert may_be_secret(value)
 
 
-@pytest.mark.parametrize("value", ["verbose", "0 25 * * *", "25:61", "Europe/Berlni", "60,300,x", "1h30m", "-1", "70000"])
+@pytest.mark.parametrize(
+    "value", ["verbose", "0 25 * * *", "25:61", "Europe/Berlni", "60,300,x", "1h30m", "-1", "70000"]
+)
 def test_a_mistake_in_typing_may_be_repeated(value):
     assert not may_be_secret(value)
 

@@ -163,7 +163,7 @@ def test_a_password_that_was_not_encoded_is_told_of_without_any_part_of_it(monke
 @pytest.mark.parametrize(
     "name", ["PORT", "LOG_LEVEL", "REDIS_NAMESPACE", "COST_SCHEDULE", "COST_TIMEZONE", "COST_DEADLINE", "RUN_LEASE_S"]
 )
-@pytest.mark.parametrize("secret", ["redis://bob:hunter2@host/0", "Zq7hunter2", "Zq7hunter2 0 0 0 0"])
+@pytest.mark.parametrize("secret", ["redis://bob:hunter2@host/0", "Zq7/hunter2", "Zq7hunter2 0 0 0 0"])
 def test_a_secret_in_the_wrong_place_is_not_repeated(monkeypatch, name, secret):
     (problem,) = problems_of(monkeypatch, **{name: secret})
     assert "hunter2" not in problem
