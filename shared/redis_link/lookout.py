@@ -14,7 +14,7 @@ from shared.redis_link.session import Session
 from shared.redis_link.sockets import Opened, StoppedError
 from shared.redis_link.waker import Waker
 
-# Between two whole attempts against something that accepts and closes.
+# Between two whole attempts against something that accepts and closes; a longer interval of looks counts here, too.
 RETRY_INTERVAL_S: Final = 1.0
 SHORT_LOOK_S: Final = 0.25
 # Waits are cut into pieces, so that a supervisor that waits for the next attempt is seen to be alive.
@@ -41,7 +41,8 @@ class Lookout:
         """Wait until an attempt is due; whether it is a scheduled one, and the connection a look has opened for it."""
         wake = self._wake(memory)
         due_s = memory.next_attempt_at_s or 0.0
-        retry_at_s = time.monotonic() + self._spread(RETRY_INTERVAL_S)
+        # Whoever sets a longer interval has many processes, which a proxy without a server would meet each second, too.
+        retry_at_s = time.monotonic() + self._spread(max(RETRY_INTERVAL_S, self._interval_s))
         while True:
             look_at_s = time.monotonic() + self._spread(self._interval_s)
             if wake is Wake.RETRY:

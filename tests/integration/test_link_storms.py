@@ -215,3 +215,13 @@ def connections_to(port, state):
     """This process's connections to that port in that state."""
     found = psutil.Process().net_connections("tcp")
     return [one for one in found if tuple(one.raddr)[1:] == (port,) and one.status == state]
+
+
+@pytest.mark.parametrize("interval_s", [0.25, 30.0])
+def test_a_longer_interval_of_looks_also_slows_the_retries_against_a_port_that_accepts_and_closes(interval_s):
+    with Port(closes) as port, linked(port.url, **FAR, wake_interval_s=interval_s) as link:
+        wait_for(lambda: (link.retry_in_s() or 0) > 30, 20, "the attempts that come soon to be over")
+        before = port.accepted
+        pass_time(4)
+        assert (port.accepted - before >= 2) == (interval_s == 0.25)
+        assert (port.accepted == before) == (interval_s == 30.0)
