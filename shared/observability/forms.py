@@ -55,26 +55,21 @@ def _piece(piece: str) -> str:
 def _escaped(char: str) -> str:
     code, data = ord(char), char.encode("utf-8", "surrogatepass")
     # Each further escaping doubles the backslashes, and turns the percent sign into %25.
-    ways = [
-        f"{SLASH}*{re.escape(char)}",
-        "".join(f"(?i:%(?:25)*{byte:02x})" for byte in data),
-        "".join(f"(?i:{SLASH}+x{byte:02x})" for byte in data),
-        *_as_unicode(code),
-    ]
+    plain = [re.escape(char), re.escape(escape(char)), "".join(f"(?i:%(?:25)*{byte:02x})" for byte in data)]
     if char == " ":
-        ways.append(r"(?i:\+|%(?:25)*2b)")
+        plain.append(r"(?i:\+|%(?:25)*2b)")
+    slashed = [f"(?i:{way})" for way in _as_unicode(code)]
     if char in SHORT_ESCAPES:
-        ways.append(f"{SLASH}+{SHORT_ESCAPES[char]}")
-    if (written := escape(char)) != char:
-        ways.append(re.escape(written))
-    return f"(?:{'|'.join(ways)})"
+        slashed.append(SHORT_ESCAPES[char])
+    in_bytes = "".join(f"{SLASH}+(?i:x{byte:02x})" for byte in data)
+    return f"(?:{SLASH}*(?:{'|'.join(plain)})|{SLASH}+(?:{'|'.join(slashed)})|{in_bytes})"
 
 
 def _as_unicode(code: int) -> Iterator[str]:
-    yield f"(?i:{SLASH}+U{code:08x})"
+    yield f"U{code:08x}"
     if code <= BMP:
-        yield f"(?i:{SLASH}+u{code:04x})"
-        yield f"(?i:{SLASH}+x{code:02x})"
+        yield f"u{code:04x}"
+        yield f"x{code:02x}"
         return
     first, second = divmod(code - 0x10000, 0x400)
-    yield f"(?i:{SLASH}+u{0xD800 + first:04x}{SLASH}+u{0xDC00 + second:04x})"
+    yield f"u{0xD800 + first:04x}{SLASH}+u{0xDC00 + second:04x}"

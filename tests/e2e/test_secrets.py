@@ -18,6 +18,8 @@ from tests.support.webhook import status, webhook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
+# Three processes start, and run commands beside them, on however busy a machine.
+WAIT_S = 90.0
 PAGES = ("/health/live", "/health/ready", "/health/dependencies", "/metrics")
 ROUTES = ("/openapi.yaml", "/api/v1/runs", "/api/v1/costs", "/api/v1/coverage", "/api/v1/queues", "/api/v1/leaky")
 
@@ -44,13 +46,13 @@ def test_no_secret_is_left_anywhere_by_processes_that_fail_in_every_way(fmt, dat
         url = planted.redis_url(f"127.0.0.1:{redis.port}/0")
         with running_system(tmp_path, redis_url=url, database_url=database_url, environment=environment) as system:
             system.commands.update({name: leaky_command(name) for name in ("status_api", "worker")})
-            system.start().wait_serving()
-            system.wait_each(refused, 30, "be refused")
+            system.start().wait_serving(WAIT_S)
+            system.wait_each(refused, WAIT_S, "be refused")
             gather_answers(evidence, system, planted)
             let_in(redis, planted)
-            system.wait_each(lambda running: running.redis()["status"] == "connected", 30, "be let in")
-            wait_for(lambda: failed_runs(database_url) >= 2, 60, "the runs to fail")
-            wait_for(lambda: hook.received, 30, "an alert to be posted")
+            system.wait_each(lambda running: running.redis()["status"] == "connected", WAIT_S, "be let in")
+            wait_for(lambda: failed_runs(database_url) >= 2, WAIT_S, "the runs to fail")
+            wait_for(lambda: hook.received, WAIT_S, "an alert to be posted")
             gather_answers(evidence, system, planted)
             system.wait_said("unexpected" if fmt == "json" else "Unexpected error in a run", name="worker")
             evidence.add_redis(redis.admin())
@@ -152,7 +154,7 @@ def gather(evidence, port, path, headers, *, method="GET", body=None):
 
 
 def exchange(port, raw):
-    with closing(socket.create_connection(("127.0.0.1", port), 15)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), WAIT_S)) as connection:
         with suppress(ConnectionResetError, BrokenPipeError):
             connection.sendall(raw)
         answer = b""
@@ -180,7 +182,7 @@ def gather_commands(evidence, system, folder):
 
 def crash_the_scheduler(system):
     system.commands["scheduler"] = leaky_command("scheduler")
-    assert system.start("scheduler-2")["scheduler-2"].process.wait(30) == 1
+    assert system.start("scheduler-2")["scheduler-2"].process.wait(WAIT_S) == 1
     assert system["scheduler-2"].said("The process failed")
     system.commands["scheduler"] = f"exec {sys.executable} -c pass"
 

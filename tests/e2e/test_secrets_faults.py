@@ -23,6 +23,7 @@ from tests.support.webhook import Answer, drip, hang, hang_up, status, webhook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
+WAIT_S = 90.0
 PAGES = ("/health/live", "/health/ready", "/health/dependencies", "/metrics")
 
 
@@ -85,10 +86,10 @@ def assert_silent_about_redis(url, code, planted, folder):
     environment = planted.environment(folder, REDIS_BEAT_TIMEOUT_S="0.5", REDIS_RETRY_FIRST_DELAY_S="0.3")
     database = f"sqlite:///{folder}/holdfast.db"
     with running_system(folder, redis_url=url, database_url=database, environment=environment) as system:
-        system.start("scheduler").wait_serving()
-        error = wait_for(lambda: system["scheduler"].redis()["lastError"], 30, "an error of Redis")
+        system.start("scheduler").wait_serving(WAIT_S)
+        error = wait_for(lambda: system["scheduler"].redis()["lastError"], WAIT_S, "an error of Redis")
         assert error["code"] == code or (code is None and error["code"] in {"UNKNOWN_HOST", "NAME_TIMEOUT"}), error
-        wait_for(lambda: system["scheduler"].redis()["retryCount"] >= 1, 30, "another attempt")
+        wait_for(lambda: system["scheduler"].redis()["retryCount"] >= 1, WAIT_S, "another attempt")
         gather(evidence, system, folder)
         adopted = command(evidence, environment, url, database, folder, "ledger", "adopt")
         assert adopted.returncode == 1
@@ -139,9 +140,9 @@ def test_a_database_that_cannot_be_used_makes_nobody_tell_a_secret(url, locked_p
     away = f"redis://127.0.0.1:{free_port()}/0"
     environment = planted.environment(tmp_path, LOG_FORMAT="json")
     with running_system(tmp_path, redis_url=away, database_url=database, environment=environment) as system:
-        system.start("scheduler").wait_serving()
-        wait_for(lambda: "Not checked" not in str(system.ready("scheduler")["checks"]["database"]), 30, "a check")
-        system.wait_said('"database.', 30)
+        system.start("scheduler").wait_serving(WAIT_S)
+        wait_for(lambda: "Not checked" not in str(system.ready("scheduler")["checks"]["database"]), WAIT_S, "a check")
+        system.wait_said('"database.', WAIT_S)
         assert system.ready("scheduler")["checks"]["database"]["status"] == "down"
         gather(evidence, system, tmp_path)
         assert command(evidence, environment, away, database, tmp_path, "runs").returncode != 0

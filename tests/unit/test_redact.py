@@ -111,3 +111,7 @@ def test_whatever_the_password_its_url_never_shows_it(password):
 def test_redacting_twice_changes_nothing_more(text):
     once = redact_text(text)
     assert redact_text(once) == once
+
+
+def test_a_url_without_a_scheme_shows_no_secret_parameter():
+    assert redact_url("/path?page=2&token=hunter2") == "/path?page=2&token=***"

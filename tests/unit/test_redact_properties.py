@@ -6,7 +6,7 @@ from functools import reduce
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core.redact import redact_text, redact_url
@@ -89,7 +89,6 @@ def test_no_token_of_a_header_is_shown(text, middle):
 @given(middle=ANY)
 def test_no_quoted_value_of_a_name_that_tells_is_shown(name, middle):
     value = HEAD + middle + TAIL
-    assume("\\" not in repr(value))
     assert_hidden(redact_text(f"{name}={value!r} and so on"))
     assert_hidden(redact_text(repr({name: value})))
     assert_hidden(redact_text(json.dumps({name: value})))
