@@ -1,6 +1,6 @@
 """Many processes that lose one Redis and find it again: connects a second, and how long until the last is connected.
 
-    python -m benchmarks.storm [--processes 200] [--away 20] [--faults kill,hang,proxy]
+    python -m benchmarks.storm [--processes 200] [--away 20] [--faults kill,hang,proxy] [--settings TEXT]
 
 Each process is a fork of this one with a real link (`shared.redis_link`) of its own. The Redis dies and comes back, is
 stopped (SIGSTOP) and goes on, or stands dead behind a proxy that accepts for it. The links look every 0.25 s (the
@@ -124,11 +124,14 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=200)
     parser.add_argument("--away", type=float, default=20.0, metavar="SECONDS")
     parser.add_argument("--faults", default=",".join(FAULTS))
+    parser.add_argument("--settings", default="", metavar="TEXT", help="only those whose name begins with it")
     options = parser.parse_args()
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}", flush=True)
     memory_mb = 0.0
     for fault in options.faults.split(","):
         for name, settings in SETTINGS.items():
+            if not name.startswith(options.settings):
+                continue
             figures = measure(fault, settings, processes=options.processes, away_s=options.away)
             memory_mb = max(memory_mb, figures.memory_mb)
             print(row(fault, name, figures), flush=True)
