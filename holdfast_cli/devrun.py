@@ -13,8 +13,10 @@ from dotenv import dotenv_values
 
 from holdfast_cli import failures
 from holdfast_cli.samples import prepare_dev
+from shared.bootstrap.secrets import hide_environment
 from shared.core.errors import HoldfastError, SettingsError
 from shared.embedded_redis.binary import find_binary
+from shared.observability.redactor import without_secrets
 from shared.settings import DEFAULT_PORTS, DOTENV, load_settings
 
 BASE_PORT: Final = 4000
@@ -41,11 +43,12 @@ class Ports:
 
 def main() -> NoReturn:
     """Get ready and hand over to honcho."""
+    hide_environment()
     try:
         environment = prepare(os.environ, dict(dotenv_values(DOTENV)))
     except HoldfastError as error:
         for line in failures.lines(error):
-            print(line, file=sys.stderr)  # noqa: T201 - the command's answer
+            print(without_secrets(line), file=sys.stderr)  # noqa: T201 - the command's answer
         sys.exit(failures.USAGE)
     sys.stdout.flush()
     python = Path(sys.executable)

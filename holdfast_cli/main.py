@@ -22,11 +22,13 @@ from holdfast_cli.coverage import show_coverage
 from holdfast_cli.output import stderr
 from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
 from shared.bootstrap.command import open_ledger
+from shared.bootstrap.secrets import hide_environment
 from shared.core.costs import Metric
 from shared.core.errors import HoldfastError
 from shared.core.runs import RunKind, RunState
 from shared.core.version import VERSION
 from shared.ledger.cost_queries import GROUPS
+from shared.observability.redactor import without_secrets
 from shared.settings import load_settings
 
 COST_DAYS: Final = 30
@@ -192,6 +194,7 @@ def check(
 
 def execute(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code. Errors are told on standard error, one line each."""
+    hide_environment()
     logger.disable("shared")  # what a command has to say it says itself, in the words of its user
     try:
         outcome = typer.main.get_command(app).main(list(arguments), prog_name="holdfast", standalone_mode=False)
@@ -213,4 +216,4 @@ def run() -> None:
 
 
 def _complain(line: str) -> None:
-    stderr().print(f"[red]holdfast:[/red] {escape(line)}")
+    stderr().print(f"[red]holdfast:[/red] {escape(without_secrets(line))}")

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from shared.core.crontab import Crontab
 from shared.core.errors import SettingsError
+from shared.core.redact import may_be_secret
 
 Process = Literal["status_api", "scheduler", "worker"]
 
@@ -25,6 +26,7 @@ PER_PROCESS: Final = frozenset({"PORT", "PROBE_PORT"})
 DEFAULT_PORTS: Final[Mapping[Process, int]] = {"status_api": 4000, "scheduler": 4100, "worker": 4200}
 # Their values may hold a password: an error about them never repeats what was given.
 SECRET: Final = frozenset({"redis_url", "database_url", "api_token", "alert_webhook_url"})
+UNREADABLE: Final = "host and port cannot be read; special characters in a password must be percent-encoded"
 API_PROBE_OFFSET: Final = 50
 LAST_PORT: Final = 65_535
 
@@ -111,7 +113,11 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: str) -> str:
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            # Python's own message repeats what stands before the host.
+            raise ValueError(UNREADABLE) from None
         if parts.scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("must begin with redis://, rediss:// or unix://")
         if parts.scheme == "unix" and not parts.path:
@@ -120,10 +126,11 @@ class Settings(BaseSettings):
             try:
                 _ = parts.port
             except ValueError:
-                # Python's own message repeats what stands there: with a raw slash in it, half of a password.
-                raise ValueError(
-                    "host and port cannot be read; special characters in a password must be percent-encoded"
-                ) from None
+                # As above: with a raw slash in a password, half of it.
+                raise ValueError(UNREADABLE) from None
+            if parts.fragment or any("@" in part.partition("=")[0] for part in parts.query.split("&")):
+                # A password with a raw # or ? in it ends there, and its first half would be taken for the port.
+                raise ValueError(UNREADABLE)
             path = parts.path.strip("/")
             if path and not path.isdecimal():
                 raise ValueError("the part after the host must be a database number, as in redis://host:6379/0")
@@ -149,7 +156,8 @@ class Settings(BaseSettings):
         try:
             Crontab.parse(value)
         except ValueError as error:
-            raise ValueError(f"must be a crontab line of five fields, such as '0 2 * * *' ({error})") from None
+            told = "" if may_be_secret(value) else f" ({error})"
+            raise ValueError(f"must be a crontab line of five fields, such as '0 2 * * *'{told}") from None
         return value
 
     @field_validator("cost_deadline")
@@ -239,5 +247,9 @@ def _problem(item: Mapping[str, Any]) -> str:
     if not item["loc"]:
         return message
     field = str(item["loc"][0])
-    given = "" if field in SECRET else f" (given: {str(item['input'])[:80]!r})"
+    given = "" if field in SECRET else f" ({_given(str(item['input']))})"
     return f"{field.upper()}: {message}{given}"
+
+
+def _given(value: str) -> str:
+    return "what was given is not repeated, it may be a secret" if may_be_secret(value) else f"given: {value[:80]!r}"

@@ -12,6 +12,7 @@ from shared.bootstrap.container import Container
 from shared.bootstrap.dispatching import Dispatch
 from shared.bootstrap.drain import Drain
 from shared.core.errors import SettingsError
+from shared.core.redact import may_be_secret
 from shared.messaging.depths import queue_depths
 from shared.messaging.sender import DramatiqSender
 from shared.observability import events, metrics
@@ -51,9 +52,13 @@ def _listen(server: HttpServer) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         cure = "set PORT to a free one, or stop what listens there"
-        problem = f"PORT: {server.host}:{server.port} cannot be used ({reason}); {cure}"
+        problem = f"PORT: {server.port} of {_shown(server.host)} cannot be used ({reason}); {cure}"
         raise SettingsError(problems=[problem]) from None
     logger.bind(event=events.HTTP_LISTENING, host=server.host, port=server.port).info("API listens")
+
+
+def _shown(host: str) -> str:
+    return "HOST" if may_be_secret(host) else host
 
 
 def collaborators(container: Container, calls: BoundedCalls) -> Collaborators:

@@ -11,7 +11,7 @@ from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
 from shared.bootstrap.drain import EXIT_FAILED, EXIT_STOPPED, Drain
 from shared.bootstrap.lifecycle import tell_mistakes
-from shared.bootstrap.secrets import known_secrets
+from shared.bootstrap.secrets import hide_environment, known_secrets
 from shared.bootstrap.watch import Watch
 from shared.core.errors import AccountsFileError, SettingsError
 from shared.core.redact import redact_url
@@ -32,6 +32,7 @@ LAST_S: Final = 2.0
 
 def main() -> int:
     """Run the worker until it is asked to end. Returns the exit code."""
+    hide_environment()
     try:
         settings = load_settings()
         accounts = accounts_file(settings).load()

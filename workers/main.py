@@ -7,6 +7,8 @@ import sys
 import dramatiq
 
 from shared.bootstrap.container import build
+from shared.bootstrap.secrets import hide_environment
+from shared.observability.logs import configure_logging
 from workers.child import Child
 
 
@@ -17,6 +19,9 @@ def setup() -> None:
     # Meant for the parent, whose handlers a fork inherits.
     for number in (signal.SIGUSR1, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
+    # Dramatiq tells of an error that comes before the settings are known, and would do so as it is.
+    hide_environment()
+    configure_logging(level="info", fmt="text", process="worker")
     child = Child(build("worker"), os.environ)
     dramatiq.set_broker(child.broker)
     child.start()

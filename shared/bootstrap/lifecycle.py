@@ -13,9 +13,11 @@ from loguru import logger
 
 from shared.bootstrap.container import Container, build
 from shared.bootstrap.drain import EXIT_FAILED, EXIT_MISTAKE, EXIT_STOPPED, Drain
+from shared.bootstrap.secrets import hide_environment
 from shared.bootstrap.watch import Watch
 from shared.core.errors import AccountsFileError, SettingsError
 from shared.observability import events
+from shared.observability.redactor import without_secrets
 from shared.settings import Process
 
 Main = Callable[[Container, Drain], None]
@@ -30,6 +32,7 @@ def run_process(process: Process, main: Main, *, on_watch: Callable[[Watch], Non
     for what it finds wrong before it serves, such as a taken port. `on_watch` is given the watch over signals, for a
     process with children of its own.
     """
+    hide_environment()
     drain = Drain()
     watch = Watch(drain)
     if on_watch:
@@ -49,7 +52,7 @@ def run_process(process: Process, main: Main, *, on_watch: Callable[[Watch], Non
 def tell_mistakes(error: SettingsError | AccountsFileError) -> int:
     """Write each problem as one line on standard error. Returns the exit code for mistakes."""
     for problem in error.problems:
-        print(problem, file=sys.stderr, flush=True)  # noqa: T201 - the log may not be set up yet, and this is for a person
+        print(without_secrets(problem), file=sys.stderr, flush=True)  # noqa: T201 - the log may not be set up yet, and this is for a person
     return EXIT_MISTAKE
 
 

@@ -17,8 +17,8 @@ from shared.ledger.fleet import ProcessBeat, beat, forget, processes
 from shared.ledger.migrate import Migrator, MigratorState
 from shared.ledger.queries import run_counts
 from shared.observability import events
-from shared.observability.logs import hide
 from shared.observability.metrics import RUNS, UNEXPECTED_ERRORS
+from shared.observability.redactor import hide
 from shared.probes.bodies import FleetMember
 
 # At most one write in this time for each process.

@@ -1,4 +1,4 @@
-"""Taking credentials out of text before it is shown, logged or stored."""
+"""Taking credentials out of text before it is shown, logged or stored: what looks like one, by its place or shape."""
 
 import re
 from collections.abc import Sequence
@@ -9,31 +9,51 @@ MASK: Final = "***"
 SECRET_MIN: Final = 4
 
 # Repeats are bounded: a long word full of dots would cost the square of its length.
-# scheme://user:password@host: all up to the last @ before the path is user information, as URL parsers see it.
-_USERINFO: Final = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.\-]{0,30}://)(?P<user>[^\s/?#]*)@", re.IGNORECASE)
-# Passwords may hold a slash by mistake; a second look takes what lies between a colon and an @.
-_BROKEN_USERINFO: Final = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.\-]{0,30}://)[^\s:@]*:[^\s@]*@", re.IGNORECASE)
+_URL: Final = re.compile(r"\b[a-z][a-z0-9+.\-]{0,30}://\S+", re.IGNORECASE)
+# What follows a URL in a text rather than belonging to it.
+_AFTER_URL: Final = "\"'`<>()[]{},;.!\\"
 _NAMES: Final = (
-    r"password|passwd|pwd|username|secret|token|api[_-]?key|apikey|access[_-]?key|client[_-]?secret|sig|signature"
-    r"|ssl_password|x-amz-signature|x-amz-credential|x-amz-security-token|credential"
+    r"password|passwd|pass|pwd|username|secret|token|api[_-]?key|access[_-]?key|sig|signature|credential|auth|key"
 )
-_QUERY: Final = re.compile(rf"(?P<name>[?&;](?:{_NAMES})=)[^&#\s\"']*", re.IGNORECASE)
+_QUERY_NAME: Final = rf"[?&;](?:[\w.%\-]{{0,60}}[_\-.])?(?:ssl)?(?:{_NAMES})="
+_SECRET_PARAMETER: Final = re.compile(rf"(?P<name>{_QUERY_NAME}).*", re.IGNORECASE | re.DOTALL)
+_QUERY: Final = re.compile(rf"(?P<name>{_QUERY_NAME})[^&#\s\"']*", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(
     r"(?P<name>\b[\w.\-]{0,60}(?:password|passwd|secret|token|api[_-]?key|access[_-]?key)[\"']?\s*[=:]\s*)"
-    r"(?P<quote>[\"']?)[^\s\"',;&}]+",
+    r"(?:(?P<quote>[\"'])(?:\\.|(?!(?P=quote))[^\\\r\n])*|[^\s\"',;&}]+)",
     re.IGNORECASE,
 )
-_BEARER: Final = re.compile(r"\b(?P<kind>bearer|basic)\s+[A-Za-z0-9\-._~+/]{6,}=*", re.IGNORECASE)
+_BEARER: Final = re.compile(r"\b(?P<kind>bearer|basic)\s+[^\s\"',;]{6,}", re.IGNORECASE)
+_COOKIE: Final = re.compile(r"(?P<name>\b(?:set-)?cookie[\"']?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
 _AWS_KEY: Final = re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b")
 _JWT: Final = re.compile(r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*)?")
 _AUTH_COMMAND: Final = re.compile(r"\b(?P<command>AUTH)\s+(?!<)\S+(?:\s+\S+)?(?=$|[\"'\]])", re.IGNORECASE)
+# Letters mixed with digits, an @, or more than a word is long.
+_ODD: Final = re.compile(r"(?=[^\s,]*[0-9])(?=[^\s,]*[A-Za-z])[^\s,]{8,}|@|[^\s,]{25,}")
+# Redis repeats the arguments of a command that it does not know, HELLO with its password among them, cut somewhere.
+_ECHOED: Final = re.compile(r"(?P<name>with args beginning with:).*", re.IGNORECASE | re.DOTALL)
+
+
+def may_be_secret(value: str) -> bool:
+    """Whether `value`, given where something else belongs, could be a password, a token or an address with one."""
+    return bool(_ODD.search(value)) or redact_text(value) != value
 
 
 def redact_url(url: str) -> str:
-    """`url` without user information and without secrets in its query; a user name counts as one."""
-    hidden = _USERINFO.sub(rf"\g<scheme>{MASK}@", url)
-    hidden = _BROKEN_USERINFO.sub(rf"\g<scheme>{MASK}@", hidden)
-    return _QUERY.sub(rf"\g<name>{MASK}", hidden)
+    """`url` without user information and without secrets in its query; a user name counts as one.
+
+    Made for URLs with mistakes, too: whatever may still belong to a password that was not percent-encoded is hidden,
+    though harmless parts go with it.
+    """
+    scheme, there, rest = url.partition("://")
+    if not there:
+        return _SECRET_PARAMETER.sub(rf"\g<name>{MASK}", url)
+    userinfo, at, shown = rest.rpartition("@")
+    if at and _SECRET_PARAMETER.search(userinfo):
+        # The last @ may stand in the middle of that parameter's value.
+        return f"{scheme}://{MASK}"
+    kept = f"{MASK}@{shown}" if at else shown
+    return f"{scheme}://" + _SECRET_PARAMETER.sub(rf"\g<name>{MASK}", kept)
 
 
 def redact_text(text: str, secrets: Sequence[str] = ()) -> str:
@@ -41,9 +61,21 @@ def redact_text(text: str, secrets: Sequence[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SECRET_MIN:
             text = text.replace(secret, MASK)
-    text = redact_url(text)
+    text = _URL.sub(_redact_url_in_text, text)
+    text = _QUERY.sub(rf"\g<name>{MASK}", text)
     text = _BEARER.sub(rf"\g<kind> {MASK}", text)
+    text = _COOKIE.sub(rf"\g<name>{MASK}", text)
     text = _AWS_KEY.sub(MASK, text)
     text = _JWT.sub(MASK, text)
+    text = _ECHOED.sub(rf"\g<name> {MASK}", text)
     text = _AUTH_COMMAND.sub(rf"\g<command> {MASK}", text)
-    return _ASSIGNED.sub(rf"\g<name>\g<quote>{MASK}", text)
+    return _ASSIGNED.sub(_masked_value, text)
+
+
+def _redact_url_in_text(found: re.Match[str]) -> str:
+    url = found[0].rstrip(_AFTER_URL)
+    return redact_url(url) + found[0][len(url) :]
+
+
+def _masked_value(found: re.Match[str]) -> str:
+    return f"{found['name']}{found['quote'] or ''}{MASK}"

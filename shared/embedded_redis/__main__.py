@@ -14,8 +14,10 @@ from shared.core.errors import SettingsError
 from shared.embedded_redis.address import ServerAddress
 from shared.embedded_redis.binary import find_binary, server_version
 from shared.embedded_redis.keeper import Keeper, Orders, Plan
+from shared.observability.crashes import redact_crashes
 from shared.observability.logs import configure_logging
 from shared.observability.parent import parent_watch
+from shared.observability.redactor import hide, secrets_of_environment, secrets_of_url, without_secrets
 from shared.settings import Settings, load_settings
 
 FOLDER: Final = Path("var/redis")
@@ -29,9 +31,16 @@ def main() -> int:
     """Keep a Redis at REDIS_URL until a signal."""
     orders = Orders(stop=Event(), hurry=Event(), orphaned=parent_watch())
     _obey_signals(orders)
+    redact_crashes()
+    hide(secrets_of_environment(os.environ))
     try:
         settings = load_settings()
-        configure_logging(level=settings.log_level, fmt=settings.log_format, process="redis")
+        configure_logging(
+            level=settings.log_level,
+            fmt=settings.log_format,
+            process="redis",
+            secrets=secrets_of_url(settings.redis_url),
+        )
         # In a thread, so that a signal never interrupts whoever holds the lock of an Event that its handler sets.
         with ThreadPoolExecutor(1) as pool:
             keeping = pool.submit(Keeper(_plan(settings), orders).run)
@@ -41,7 +50,7 @@ def main() -> int:
             keeping.result()
     except SettingsError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr, flush=True)  # noqa: T201 - as every process tells such mistakes
+            print(without_secrets(problem), file=sys.stderr, flush=True)  # noqa: T201 - as every process tells such mistakes
         return EXIT_MISTAKE
     return 0
 

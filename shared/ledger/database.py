@@ -6,15 +6,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
 
 from shared.core.errors import DatabaseUnavailableError, SettingsError
-from shared.core.redact import redact_text, redact_url
+from shared.core.redact import redact_url
 from shared.ledger import postgresql, sqlite
 from shared.ledger.failures import summary_of
 from shared.ledger.under_way import UnderWay
 from shared.observability import failpoints
 from shared.observability.failpoints import Write
+from shared.observability.redactor import without_secrets
 
 POOL_TIMEOUT_S: Final = 10
 # Connections beyond the pool's size, for moments when everything asks at once.
@@ -141,7 +144,7 @@ def _translated(*, uncertain: bool = False) -> Iterator[None]:
         summary = summary_of(error)
         if summary is None:
             raise
-        raise DatabaseUnavailableError(summary=redact_text(summary), uncertain=uncertain) from error
+        raise DatabaseUnavailableError(summary=without_secrets(summary), uncertain=uncertain) from error
 
 
 def _roll_back(connection: Connection) -> None:
@@ -158,9 +161,21 @@ def _parse(url: str) -> URL:
     except (exc.ArgumentError, ValueError):
         raise SettingsError(problems=["DATABASE_URL: cannot be read; as in postgresql://user@host:5432/name"]) from None
     if parsed.drivername in {"postgres", "postgresql"}:
+        _check_options(parsed)
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername != "sqlite":
         raise SettingsError(problems=["DATABASE_URL: must begin with sqlite:/// or postgresql://"])
     if parsed.database in {None, "", ":memory:"}:
         raise SettingsError(problems=["DATABASE_URL: needs a file, as in sqlite:///var/holdfast.db"])
     return parsed
+
+
+def _check_options(parsed: URL) -> None:
+    """Each connection would fail by one that the driver does not know, as by a mistake of ours."""
+    for name in parsed.query:
+        try:
+            make_conninfo("", **{name: ""})
+        except psycopg.ProgrammingError:
+            # Its name may be the rest of a password with a raw ? in it.
+            shown = f" '{name}'" if name.isalpha() and name.islower() else ""
+            raise SettingsError(problems=[f"DATABASE_URL: PostgreSQL knows no option{shown} in a URL"]) from None

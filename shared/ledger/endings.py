@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from shared.core.errors import ProviderError, RunFinishedError, UnknownRunError
-from shared.core.redact import redact_text
 from shared.core.runs import OPEN_STATES, RetryPolicy, Run, RunState
 from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
@@ -17,6 +16,7 @@ from shared.ledger.rows import LARGEST_ID, UNQUEUED, attempt_is, run_by_id, stat
 from shared.ledger.tables import attempts, runs
 from shared.ledger.texts import storable
 from shared.observability.failpoints import Write
+from shared.observability.redactor import without_secrets
 
 
 class Outcome(StrEnum):
@@ -53,8 +53,8 @@ def fail_attempt(db: Database, claim: Claim, error: ProviderError, policy: Retry
     given_up = error.permanent or policy.spent(failures)
     words = {
         "error_code": storable(error.code),
-        "error_summary": storable(redact_text(error.summary)),
-        "error_hint": storable(redact_text(error.hint)),
+        "error_summary": storable(without_secrets(error.summary)),
+        "error_hint": storable(without_secrets(error.hint)),
     }
     with db.write(Write.FAIL) as connection:
         if given_up:

@@ -11,6 +11,7 @@ from shared.core.errors import DatabaseUnavailableError, SchemaTooNewError
 from shared.ledger.database import Database
 from shared.ledger.schema import head, schema_ready, upgrade
 from shared.observability import events
+from shared.observability.redactor import without_secrets
 
 __all__ = ["Migrator", "MigratorState", "schema_ready", "upgrade"]
 
@@ -84,7 +85,7 @@ class Migrator:
         except SchemaTooNewError as error:
             self._tell(MigratorState.TOO_NEW, str(error), events.DATABASE_TOO_NEW, "Database: Schema too new")
         except Exception as error:  # noqa: BLE001 - a migration that fails is told and tried again, never an exit
-            text = f"{type(error).__name__}: {error}"
+            text = without_secrets(f"{type(error).__name__}: {error}")
             self._tell(MigratorState.WAITING, text, events.DATABASE_MIGRATION_FAILED, "Database: Migration failed")
         else:
             return True

@@ -18,7 +18,7 @@ from shared.observability import events
 from shared.observability.flood import Decision, FloodControl, kind_of
 from shared.observability.lines import json_kept, json_line, text_line
 from shared.observability.metrics import LOG_LINES_HELD_BACK, LOG_LINES_LOST
-from shared.observability.redactor import Redactor
+from shared.observability.redactor import hide, without_secrets
 
 LogFormat = Literal["text", "json"]
 LEVELS: Final[Mapping[str, str]] = {"error": "ERROR", "warn": "WARNING", "info": "INFO", "debug": "DEBUG"}
@@ -26,7 +26,6 @@ LEVELS: Final[Mapping[str, str]] = {"error": "ERROR", "warn": "WARNING", "info":
 LIBRARY_LEVELS: Final[Mapping[str, int]] = {"error": logging.ERROR, "debug": logging.INFO}
 
 _control = FloodControl()
-_redactor = Redactor()
 
 
 def flood_control() -> FloodControl:
@@ -49,7 +48,7 @@ def configure_logging(
     """
     control = flood or _control
     hide(secrets)
-    sink = LineSink(fmt=fmt, redact=_redactor, output=Output(stream))
+    sink = LineSink(fmt=fmt, redact=without_secrets, output=Output(stream))
     logger.remove()
     logger.configure(extra={"process": process})
     logger.add(
@@ -65,11 +64,6 @@ def configure_logging(
     logging.basicConfig(handlers=[Intercept()], level=LIBRARY_LEVELS.get(level, logging.WARNING), force=True)
     logging.captureWarnings(capture=True)
     _catch_unhandled()
-
-
-def hide(secrets: Iterable[str]) -> None:
-    """Replace these in every line from now on."""
-    _redactor.learn(secrets)
 
 
 def report_held_back(count: int) -> None:

@@ -45,7 +45,8 @@ class HttpLimits:
         try:
             return self._adjustments(host, port)
         except ValueError as error:
-            raise OSError(f"{host} is no address to listen on") from error
+            # Not repeated: what stands there by mistake may be a secret.
+            raise OSError("HOST is no address to listen on") from error
 
     def _adjustments(self, host: str, port: int) -> Adjustments:
         return Adjustments(

@@ -72,11 +72,11 @@ class Dialer:
             raise self._failed(session, failure_of(error)) from error
         return session, limit
 
-    def look(self) -> Opened | None:
-        """Whether something accepts again: one connect. What it opened is the caller's."""
+    def look(self, span_s: float = LOOK_S) -> Opened | None:
+        """Whether something accepts again: one connect within `span_s`. What it opened is the caller's."""
         self._resolver.ask()
         try:
-            return self._open(LOOK_S, wait_for_name=False)
+            return self._open(span_s, wait_for_name=False)
         except OSError:
             return None
 

@@ -1,6 +1,7 @@
 """Where REDIS_URL points to, and the options for a connection to it."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -30,6 +31,8 @@ OVERRULED: Final = frozenset(
         "timeout",
     }
 )
+# Anything else may be the half of a password with a raw & and = in it.
+PLAIN: Final = re.compile(r"[a-z_]{1,40}")
 CLASSES: Final[Mapping[Kind, type]] = {
     "tcp": Connection,
     "tls": SSLConnection,
@@ -85,7 +88,9 @@ def endpoint_of(url: str) -> Endpoint:
         options=options,
     )
     if not _accepted(kind, options):
-        wrong = [name for name in options if not _accepted(kind, {name: options[name]})]
+        wrong = [
+            name if PLAIN.fullmatch(name) else "…" for name in options if not _accepted(kind, {name: options[name]})
+        ]
         raise ValueError(f"unknown option in the URL, or one of no use there: {', '.join(wrong) or 'in combination'}")
     return endpoint
 

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.core.backoff import spread_s
-from shared.core.classify import failure_of
+from shared.core.classify import Failure, failure_of
 from shared.core.codes import Code, Wake
 from shared.core.connection import Memory
-from shared.redis_link.dialer import Dialer
+from shared.redis_link.dialer import LOOK_S, Dialer
 from shared.redis_link.session import Session
 from shared.redis_link.sockets import Opened, StoppedError
 from shared.redis_link.waker import Waker
 
-# Between two whole attempts against something that accepts and closes.
+# Between two whole attempts against something that accepts and closes; a longer interval of looks counts here, too.
 RETRY_INTERVAL_S: Final = 1.0
+SHORT_LOOK_S: Final = 0.25
 # Waits are cut into pieces, so that a supervisor that waits for the next attempt is seen to be alive.
 PIECE_S: Final = 1.0
 # A silent server is not sent another connection by a scheduled attempt while the last one is younger than this.
@@ -33,27 +34,33 @@ class Lookout:
         self._interval_s = interval_s
         self._pulse = pulse
         self._held: Session | None = None
+        # The held connection stirred: whatever it had to tell leads to the attempt that follows.
+        self._answered = False
 
     def wait(self, memory: Memory) -> tuple[bool, Opened | None]:
         """Wait until an attempt is due; whether it is a scheduled one, and the connection a look has opened for it."""
         wake = self._wake(memory)
         due_s = memory.next_attempt_at_s or 0.0
-        retry_at_s = time.monotonic() + self._spread(RETRY_INTERVAL_S)
+        # Whoever sets a longer interval has many processes, which a proxy without a server would meet each second, too.
+        retry_at_s = time.monotonic() + self._spread(max(RETRY_INTERVAL_S, self._interval_s))
         while True:
             look_at_s = time.monotonic() + self._spread(self._interval_s)
             if wake is Wake.RETRY:
                 look_at_s = retry_at_s
-            answered = self.pause(due_s if wake is Wake.NONE else min(due_s, look_at_s), awaiting=wake is Wake.AWAIT)
+            awaiting = wake in {Wake.AWAIT, Wake.CONNECT}
+            self._answered = self.pause(due_s if wake is Wake.NONE else min(due_s, look_at_s), awaiting=awaiting)
             if time.monotonic() >= due_s:
                 return True, None
-            if wake is Wake.RETRY or (answered and _was_silent(memory)):
+            # On one that is kept beside looks an answer is awaited as on one that is silent.
+            awaited = wake is Wake.CONNECT or _was_silent(memory)
+            if wake is Wake.RETRY or (self._answered and awaited):
                 return False, None
-            if answered:
+            if self._answered:
                 # Nothing had been asked: it was closed after its error reply, or says more than it should. An attempt
                 # each time that this is so would follow the last one at once.
                 wake = Wake.RETRY
                 continue
-            if wake is Wake.CONNECT and (opened := self._dialer.look()) is not None:
+            if wake is Wake.CONNECT and (opened := self._look()) is not None:
                 return False, opened
             if wake is Wake.AWAIT and self._ready(memory, retry_at_s):
                 return False, None
@@ -84,6 +91,21 @@ class Lookout:
         except Exception as error:  # noqa: BLE001 - another answer than before is worth an attempt, which classifies it
             return failure_of(error).code is not code
         return True
+
+    def _look(self) -> Opened | None:
+        # Beside a connection whose answer is awaited meanwhile, a look must be short.
+        return self._dialer.look(LOOK_S if self._held is None else SHORT_LOOK_S)
+
+    def failed(self, failure: Failure, session: Session | None) -> None:
+        """An attempt failed and left `session` open or none; the one held before goes, unless it is all there is.
+
+        Many processes fill the backlog of a server that hangs, and then nobody is accepted: those that have a
+        connection from before hear on it that the server goes on.
+        """
+        if session is None and failure.code is Code.CONNECT_TIMEOUT and self._held is not None and not self._answered:
+            self._held.opened_at_s = time.monotonic()
+            return
+        self.hold(session)
 
     def still_silent(self, memory: Memory) -> bool:
         """Whether the connection held is the one a scheduled attempt would only make again."""

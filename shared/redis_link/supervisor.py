@@ -178,7 +178,7 @@ class Supervisor:
         try:
             session, limit = self._dialer.dial(opened)
         except DialError as error:
-            self._lookout.hold(error.session)
+            self._lookout.failed(error.failure, error.session)
             unknown = scheduled and error.failure.code not in known
             self._failed(self._dialer.second_opinion(error.failure) if unknown else error.failure, scheduled=scheduled)
         else:

@@ -1,9 +1,11 @@
 import contextlib
+import socket
 import sys
 import threading
 import time
 from functools import partial
 
+import psutil
 import pytest
 
 from shared.core.errors import RedisUnavailableError
@@ -178,3 +180,48 @@ def test_an_idle_process_in_an_outage_needs_almost_no_processor_time(server):
         while time.monotonic() < until_s:
             pass
         assert idle_s < (time.process_time() - used_s) / 4
+
+
+def test_a_connection_to_a_hanging_server_is_kept_while_others_have_filled_its_backlog(monkeypatch):
+    monkeypatch.setattr("shared.redis_link.lookout.SILENT_FOR_S", 1.0)
+    options = {**FAR, "first_delay_s": 0.5, "multiplier": 1, "max_delay_s": 0.5, "connect_timeout_s": 0.3}
+    with RedisServer(args=("--tcp-backlog", "8")) as server, connected(server.url, **options) as link:
+        server.freeze()
+        with contextlib.ExitStack() as others:
+            wait_for(lambda: error_code(link) == "TIMEOUT", 20, "the hang to be noticed")
+            fill_backlog(server.port, others)
+            wait_for(lambda: error_code(link) == "CONNECT_TIMEOUT", 20, "no room for another connection")
+            # The other one is that of an attempt, or of a look, that is under way.
+            assert 1 <= len(connections_to(server.port, "ESTABLISHED")) <= 2
+            pass_time(2)
+            assert len(connections_to(server.port, "ESTABLISHED")) >= 1
+        server.thaw()
+        wait_for(link.is_available, 20, "healed")
+
+
+def fill_backlog(port, stack):
+    """Connect until nothing is accepted any more."""
+    while True:
+        sock = stack.enter_context(socket.socket())
+        sock.settimeout(0.3)
+        try:
+            sock.connect(("127.0.0.1", port))
+        except TimeoutError:
+            return
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def connections_to(port, state):
+    """This process's connections to that port in that state."""
+    found = psutil.Process().net_connections("tcp")
+    return [one for one in found if tuple(one.raddr)[1:] == (port,) and one.status == state]
+
+
+@pytest.mark.parametrize("interval_s", [0.25, 30.0])
+def test_a_longer_interval_of_looks_also_slows_the_retries_against_a_port_that_accepts_and_closes(interval_s):
+    with Port(closes) as port, linked(port.url, **FAR, wake_interval_s=interval_s) as link:
+        wait_for(lambda: (link.retry_in_s() or 0) > 30, 20, "the attempts that come soon to be over")
+        before = port.accepted
+        pass_time(4)
+        assert (port.accepted - before >= 2) == (interval_s == 0.25)
+        assert (port.accepted == before) == (interval_s == 30.0)

@@ -10,12 +10,16 @@ CHUNK_BYTES = 65_536
 
 
 class TcpProxy:
-    """Passes bytes on to `port`. While nothing listens there it still accepts, and closes at once."""
+    """Passes bytes on to `port`. While nothing listens there it still accepts, and closes at once.
+
+    `accepted` counts all connections.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = int(self._listener.getsockname()[1])
+        self.accepted = 0
         self._thread = threading.Thread(target=self._accept, name="proxy", daemon=True)
 
     @property
@@ -38,6 +42,7 @@ class TcpProxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             try:
                 far = socket.create_connection(self._target, 1)
             except OSError:

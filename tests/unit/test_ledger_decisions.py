@@ -153,3 +153,10 @@ def test_an_instant_column_binds_utc_and_refuses_a_time_without_a_zone(dialect):
     assert bound.replace(tzinfo=UTC) == datetime(2026, 7, 1, 10, tzinfo=UTC)
     with pytest.raises(ValueError, match="no time zone"):
         Instant().process_bind_param(noon_in_berlin.replace(tzinfo=None), dialect)
+
+
+@pytest.mark.parametrize(("option", "told"), [("nonsense", "'nonsense'"), ("s3cret", "no option in a URL")])
+def test_an_option_that_postgresql_does_not_know_is_a_mistake_in_the_settings(option, told):
+    with pytest.raises(SettingsError, match=told) as caught:
+        Database(f"postgresql://bob@h/d?connect_timeout=3&{option}=1")
+    assert "s3cret" not in str(caught.value)

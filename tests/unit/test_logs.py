@@ -139,14 +139,35 @@ def test_a_reader_that_has_gone_costs_a_line_never_an_error():
 
 
 def test_secrets_of_a_url_stand_in_its_user_info_or_query():
-    assert set(secrets_of_url("redis://u:p%40ss@h/0")) == {"p%40ss", "p@ss"}
+    assert set(secrets_of_url("redis://u:p%40ss@h/0")) == {"p%40ss", "p@ss", "u:p%40ss", "u:p@ss"}
     assert list(secrets_of_url("redis://h/0?password=quux&db=1")) == ["quux"]
+    assert set(secrets_of_url("postgresql://h/d?sslpassword=a%2fb+c")) == {"a%2fb+c", "a/b+c", "a/b c"}
     assert list(secrets_of_url("sqlite:///var/holdfast.db")) == []
+    assert list(secrets_of_url("postgresql://holdfast@h/d")) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:pa[ss@h/d", "postgresql://u:pa/s?s@h/d", "redis://u:p\u2100ss@h/0", "x://["]
+)
+def test_a_password_that_no_url_may_hold_is_a_secret_all_the_same(url):
+    password = url.partition("u:")[2].partition("@")[0]
+    assert password in {*secrets_of_url(url), ""}
+
+
+def test_a_token_that_stands_in_for_the_users_name_is_a_secret():
+    assert set(secrets_of_url("rediss://0123456789abcdef@h/0")) == {"0123456789abcdef"}
 
 
 def test_the_secrets_of_a_webhook_are_its_address_and_what_in_it_may_be_a_token():
     url = "https://u:pass@hooks.example.com/services/T0AB12CD34EF/xoxb-9876543210?key=0123456789abcdef&v=2"
-    assert set(secrets_of_webhook(url)) == {url, "pass", "T0AB12CD34EF", "xoxb-9876543210", "0123456789abcdef"}
+    assert set(secrets_of_webhook(url)) == {
+        url,
+        "pass",
+        "u:pass",
+        "T0AB12CD34EF",
+        "xoxb-9876543210",
+        "0123456789abcdef",
+    }
 
 
 def test_secrets_of_the_environment_are_told_by_their_names():
@@ -156,8 +177,10 @@ def test_secrets_of_the_environment_are_told_by_their_names():
         "TOKEN_FILE": "/c",
         "HOME": "/d",
         "AWS_ACCESS_KEY_ID": "e",
+        "HTTPS_PROXY": "http://u:f@proxy:3128",
+        "OTHER_WEBHOOK": "https://h/",
     }
-    assert set(secrets_of_environment(environment)) == {"a", "b"}
+    assert set(secrets_of_environment(environment)) == {"a", "b", "f", "u:f", "https://h/"}
 
 
 def test_redaction_does_not_slow_a_line_down_nor_an_endless_word():

@@ -142,3 +142,34 @@ def test_deadline_and_webhook_are_unset_unless_given_and_set_to_nothing(monkeypa
     monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.example.com/services/T0/xoxb")
     assert load_settings().cost_deadline is None
     assert "xoxb" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://u:secretA\u2100secretB@h/0",  # what normalisation turns into a/c
+        "redis://u:secretA[secretB@h/0",
+        "redis://u:secretA/secretB@h/0",
+        "redis://u:12#secretB@h/0",  # would connect to host u at port 12
+        "redis://u:12?secretB@h/0",
+    ],
+)
+def test_a_password_that_was_not_encoded_is_told_of_without_any_part_of_it(monkeypatch, url):
+    (problem,) = problems_of(monkeypatch, REDIS_URL=url)
+    assert "percent-encoded" in problem
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["PORT", "LOG_LEVEL", "REDIS_NAMESPACE", "COST_SCHEDULE", "COST_TIMEZONE", "COST_DEADLINE", "RUN_LEASE_S"]
+)
+@pytest.mark.parametrize("secret", ["redis://bob:hunter2@host/0", "Zq7/hunter2", "Zq7hunter2 0 0 0 0"])
+def test_a_secret_in_the_wrong_place_is_not_repeated(monkeypatch, name, secret):
+    (problem,) = problems_of(monkeypatch, **{name: secret})
+    assert "hunter2" not in problem
+    assert "not repeated" in problem
+
+
+def test_a_mistake_in_typing_is_repeated(monkeypatch):
+    (problem,) = problems_of(monkeypatch, LOG_LEVEL="loud")
+    assert "'loud'" in problem
