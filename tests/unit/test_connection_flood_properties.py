@@ -40,7 +40,7 @@ def flapping(down_ticks: int, up_ticks: int) -> list[tuple[Phase, Phase]]:
     return [(Phase(Code.CONNECTION_CLOSED, down_ticks), Phase(None, up_ticks))] * (2400 // (down_ticks + up_ticks))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(policy=POLICIES, pairs=LIVES, noise=st.integers(0, 3))
 @example(policy=Policy(), pairs=flapping(4, 24), noise=2)
 def test_no_minute_of_an_outage_has_more_lines_than_the_design_allows(policy, pairs, noise):
