@@ -105,7 +105,7 @@ class Channel(HTTPChannel):
 
     def waits_since_s(self) -> float | None:
         """Since when the client has been waited for: to ask, or to take its answer. None while we have work to do."""
-        if self.requests or self.will_close:
+        if self.requests:
             return None
         return self._answered_at_s if self.partial_since_s is None else self.partial_since_s
 

@@ -116,7 +116,7 @@ class Listener(TcpWSGIServer):
             idle = channel.last_activity < cutoff
             if idle and channel.total_outbufs_len:
                 self._let_go(channel, "stalled")
-            elif channel.busy():
+            elif channel.requests:
                 continue
             elif channel.overdue(REQUEST_DEADLINE_S):
                 self._let_go(channel, "overdue")

@@ -39,9 +39,10 @@ class Sockets(dict[int, Any]):
             self._ask(descriptor, self[descriptor])
         for descriptor, flags in self._poll.poll(int(timeout_s * 1000)):
             found = self.get(descriptor)
-            if found is not None:
-                self._to_ask.add(descriptor)
-                wasyncore.readwrite(found, flags)
+            if found is None:
+                continue  # closed by what was handled before
+            self._to_ask.add(descriptor)
+            wasyncore.readwrite(found, flags)
 
     def _ask(self, descriptor: int, found: Any) -> None:
         # Asked first: a thread that finishes meanwhile makes it wait for something else, and it must be asked again.
@@ -49,6 +50,8 @@ class Sockets(dict[int, Any]):
         flags = READ if found.readable() else 0
         if found.writable() and not found.accepting:
             flags |= select.POLLOUT
+        if descriptor not in self:
+            return  # it was found closed when it was asked
         self._wait_for(descriptor, flags)
         if settled:
             self._to_ask.discard(descriptor)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from shared.probes.server import HttpLimits
 from tests.support.api import Description
 from tests.support.flood import flooding
 from tests.support.http import request
@@ -63,17 +64,17 @@ def test_probes_are_answered_beside_a_flood_and_a_siege_and_all_is_as_before_aft
         api = system["status_api"]
         serves_normally(system)
         threads, descriptors = process.num_threads(), process.num_fds()
-        memory = process.memory_info().rss
+        memory, places = process.memory_info().rss, HttpLimits().connection_limit
         with (
             besieging(api.port, connections=3000, seconds=2.5 * ASKED_S) as siege,
             flooding(api.port, connections=32, seconds=2.5 * ASKED_S) as flood,
         ):
-            wait_for(lambda: process.num_fds() > descriptors + 600, 20, "the besiegers to be there")
+            wait_for(lambda: process.num_fds() > descriptors + places / 2, 20, "the besiegers to be there")
             took = probed(api.probe_port)
             besieged_memory = process.memory_info().rss
             flooded, besieged = flood.result(), siege.result()
         assert flooded["answered"] > 500, flooded
-        assert besieged["most"] > 1000, besieged
+        assert besieged["opened"] > places, besieged
         # 32 ask without a pause: each waits for the others. Whoever probes waits for none of them.
         waited_s = 32 * flooded["seconds"] / flooded["answered"]
         assert statistics.median(took) < waited_s, (statistics.median(took), waited_s)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from shared.observability.metrics import HTTP_CLOSED
-from shared.probes.server import HttpLimits, HttpServer
+from shared.probes.server import HttpLimits, HttpServer, connection_limit
 from tests.support.http import get
 from tests.support.logs import captured
 from tests.support.waiting import pass_time, wait_for
@@ -69,6 +69,13 @@ def ended(client):
         return False
     except ConnectionError:
         return True
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"), [(64, 64), (512, 128), (1024, 384), (4096, 1000), (10**6, 1000)]
+)
+def test_two_listeners_leave_descriptors_for_everything_else(descriptors, connections):
+    assert connection_limit(descriptors) == connections
 
 
 def test_requests_sent_ahead_are_answered_each_in_its_turn():
@@ -151,6 +158,26 @@ def test_urgent_data_ends_the_connection_and_costs_nothing():
         assert time.process_time() - before_s < 0.4
         assert get(server.port, "/fine").status == 200
         assert lines.all == []
+
+
+def test_an_answer_that_is_not_read_to_its_end_does_not_keep_a_connection_that_is_to_close():
+    with serving(channel_timeout_s=1) as server, ExitStack() as stack:
+        for _ in range(10):
+            client = stack.enter_context(connected(server))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET /repeat HTTP/1.0\r\n\r\n" + ASK % b"ahead")
+        wait_for(lambda: server._listeners[0].active_channels, 20, "the clients to be there")
+        wait_for(lambda: not server._listeners[0].active_channels, 30, "all to be closed")
+
+
+def test_a_client_is_told_to_go_on_with_its_body():
+    with serving() as server:
+        head = b"POST /body HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        with connected(server, head) as client:
+            stream = client.makefile("rb")
+            assert stream.readline() + stream.readline() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            client.sendall(b"body" + ASK % b"next")
+            assert [body for _, body in answers(client, 2)] == [b"/body", b"/next"]
 
 
 @pytest.mark.parametrize(
