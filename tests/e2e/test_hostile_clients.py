@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from shared.probes.server import HttpLimits
+from shared.probes.limits import HttpLimits
 from tests.support.api import Description
 from tests.support.flood import flooding
 from tests.support.http import request

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from shared.observability.metrics import HTTP_CLOSED
-from shared.probes.server import HttpLimits, HttpServer, connection_limit
+from shared.probes.limits import HttpLimits, connection_limit
+from shared.probes.server import HttpServer
 from tests.support.http import get
 from tests.support.logs import captured
 from tests.support.waiting import pass_time, wait_for
