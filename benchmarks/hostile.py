@@ -110,7 +110,7 @@ class Measured:
 def _times(asker: Asker) -> str:
     if len(asker.took_s) < 2:
         return f"none ({asker.failed} failed)"
-    cuts = statistics.quantiles(asker.took_s, n=100)
+    cuts = statistics.quantiles(asker.took_s, n=100, method="inclusive")
     found = " / ".join(f"{value * 1000:.1f}" for value in (cuts[49], cuts[98], max(asker.took_s)))
     return f"{found} ({asker.failed} failed)" if asker.failed else found
 
