@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from scheduler.alerting import Alerting
@@ -31,6 +32,11 @@ PLANNING_S: Final = 1.0
 DISPATCH_S: Final = 0.5
 REGISTRATION_S: Final = 0.5
 HOUSEKEEPING_S: Final = 1.0
+
+
+def stopped(name: str, pulse: Pulse) -> str | None:
+    """What /health/live says of a thread whose signs of life have stopped, None while they come."""
+    return f"The scheduler's {name} thread has stopped" if pulse.age_s() > STUCK_AFTER_S else None
 
 
 class Scheduler:
@@ -80,7 +86,8 @@ class Scheduler:
     def start(self) -> None:
         """Start every part; waits for nothing."""
         self._container.health.add_check("scheduler", self.check)
-        self._container.health.add_liveness(self.stuck)
+        for name, pulse in self._pulses():
+            self._container.health.add_liveness(partial(stopped, name, pulse))
         self._container.migrator.on_ready(self._planning.hurry)
         self._container.link.on_change(self._link_changed)
         self._clock.start()
@@ -107,11 +114,9 @@ class Scheduler:
         return CheckResult(CheckStatus.UP, message=f"Next fire at {fire.at:%Y-%m-%dT%H:%M:%SZ}")
 
     def stuck(self) -> str | None:
-        """Liveness: which thread has stopped. Waiting for Redis or the database is not stopping."""
-        for name, pulse in self._pulses():
-            if pulse.age_s() > STUCK_AFTER_S:
-                return f"The scheduler's {name} thread has stopped"
-        return None
+        """Which thread has stopped, the first one of several. Waiting for Redis or the database is not stopping."""
+        reasons = (stopped(name, pulse) for name, pulse in self._pulses())
+        return next((reason for reason in reasons if reason), None)
 
     def _link_changed(self, change: StateChange) -> None:
         self._dispatch.changed(change)

@@ -2,12 +2,17 @@
 
 import hmac
 import ipaddress
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 READING: Final = frozenset({"GET", "HEAD"})
+# What a browser says of requests by our own pages, and by the person at it. Programs say nothing.
+OWN_SITES: Final = frozenset({None, "same-origin", "none"})
+
+_HOST = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^\[\]:,@/\s]*))(?::[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,17 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request says about who asks: its method and the headers that tell."""
+    """What a request says about who asks: its method and the headers that tell.
+
+    `host` is the target's own where the request line names one: it counts before the header.
+    """
 
     method: str
     authorization: str | None
     host: str | None
     origin: str | None
     fetch_site: str | None
+    referer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,12 @@ def refusal(access: Access, asked: Asked) -> Refusal | None:
     """None when the request may go on."""
     if access.token is not None:
         return _refuse_token(access.token, asked.authorization)
+    if is_loopback(access.bound_to) and asked.host is not None and not is_loopback(host_name(asked.host)):
+        # A page whose own name was made to lead to 127.0.0.1 may read what its browser gets from there.
+        reason = (
+            "Without API_TOKEN a loopback HOST answers only to a loopback Host header, such as localhost or 127.0.0.1"
+        )
+        return Refusal(HTTPStatus.FORBIDDEN, reason)
     if asked.method in READING:
         return None
     return _refuse_write(access, asked)
@@ -60,11 +75,9 @@ def is_loopback(name: str) -> bool:
 
 
 def host_name(host_header: str) -> str:
-    """The name in a Host header, without its port and without the brackets of IPv6."""
-    text = host_header.strip()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0]
+    """The name in a Host header, without its port and without the brackets of IPv6; empty when it is none."""
+    found = _HOST.fullmatch(host_header.strip())
+    return (found["address"] or found["name"] or "") if found else ""
 
 
 def _refuse_token(token: str, authorization: str | None) -> Refusal | None:
@@ -92,16 +105,15 @@ def _refuse_write(access: Access, asked: Asked) -> Refusal | None:
         reason = "Writing needs API_TOKEN to be set when APP_ENV is production"
     elif not is_loopback(access.bound_to):
         reason = "Writing needs API_TOKEN to be set when HOST is not a loopback address"
-    elif asked.host is None or not is_loopback(host_name(asked.host)):
-        # A name of the attacker's that resolves to 127.0.0.1 arrives with that name here.
+    elif asked.host is None:
         reason = "Writing without API_TOKEN needs a loopback Host header, such as localhost or 127.0.0.1"
-    elif asked.fetch_site == "cross-site" or not _same_site(asked.origin, asked.host):
+    elif asked.fetch_site not in OWN_SITES or not _same_site(asked.origin or asked.referer, asked.host):
         reason = "Writing without API_TOKEN is refused to pages of another origin"
     return Refusal(HTTPStatus.FORBIDDEN, reason) if reason else None
 
 
 def _same_site(origin: str | None, host: str) -> bool:
-    """Programs send no Origin; a browser does with every write, "null" from a sandboxed page."""
+    """Programs send no Origin; a browser does with every write, "null" from a sandboxed page. Old ones send Referer."""
     if origin is None:
         return True
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import falcon
 
@@ -40,9 +41,10 @@ class Gatekeeper:
         asked = Asked(
             method=req.method,
             authorization=req.get_header("Authorization"),
-            host=req.get_header("Host"),
+            host=_named_in_target(req) or req.get_header("Host"),
             origin=req.get_header("Origin"),
             fetch_site=req.get_header("Sec-Fetch-Site"),
+            referer=req.get_header("Referer"),
         )
         refused = refusal(self._access, asked)
         if refused:
@@ -76,6 +78,13 @@ class RequestMetrics:
             status=falcon.http_status_to_code(resp.status),
             took_s=self._monotonic_s() - req.context.began_s,
         )
+
+
+def _named_in_target(req: falcon.Request) -> str | None:
+    """The host of a request line such as `GET http://host/path HTTP/1.1`."""
+    target: str = req.env.get("REQUEST_URI", "")
+    # The server has parsed it: it can be split.
+    return None if target.startswith("/") else urlsplit(target).netloc or None
 
 
 def methods_of(resource: object) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The process: the application put together from what bootstrap built, served until it is asked to end."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -26,12 +27,16 @@ from status_api.ledger import DatabaseLedger
 
 THREADS: Final = 8
 DISPATCH_BUDGET_S: Final = 0.5
+# How long a thread may keep the interpreter from the others. At the default of 5 ms the threads of a flooded API hold
+# up a probe, which takes several turns, by 20 ms and more.
+SWITCH_INTERVAL_S: Final = 0.0005
 # Answering what is under way may take all of the grace, closing what is left over no more than this.
 STOP_S: Final = 1.0
 
 
 def serve(container: Container, drain: Drain) -> None:
     """Serve until `drain` is asked for. Raises SettingsError when the port cannot be used."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with ExitStack() as stack:
         calls = BoundedCalls(THREADS, name="redis-call")
         stack.callback(calls.close)

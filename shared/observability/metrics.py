@@ -167,6 +167,12 @@ HTTP_DURATION: Final = Histogram(
     registry=REGISTRY,
     buckets=HTTP_BUCKETS_S,
 )
+HTTP_CLOSED: Final = Counter(
+    "holdfast_http_connections_closed",
+    "Connections closed for what their clients did not do, by reason (overdue, stalled, crowded).",
+    ["reason"],
+    registry=REGISTRY,
+)
 COST_CACHE: Final = Counter(
     "holdfast_cost_cache_requests",
     "Cost requests by what the cache did (hit, miss, bypass).",

@@ -1,23 +1,35 @@
-"""What is asked of a connection beyond waitress: JSON errors, a deadline for a whole request, closing in a drain."""
+"""What is asked of a connection beyond waitress: JSON errors, one request at a time, and a clock on its client."""
 
 import json
 import socket
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.server import TcpWSGIServer
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import Error
 
-if TYPE_CHECKING:
-    from waitress.parser import HTTPRequestParser
-    from waitress.utilities import Error
+JSON_TYPE: Final = "application/json; charset=utf-8"
 
-# waitress has no deadline for a request that trickles in: a thousand of them would hold every connection for good.
-REQUEST_DEADLINE_S: Final = 15.0
-# In a drain a request that is still coming in gets this long.
-DRAIN_PARTIAL_S: Final = 1.0
+
+class Parser(HTTPRequestParser):
+    """Whatever is wrong with a request is a 400, also where waitress lets a ValueError escape."""
+
+    # For a request that was never understood: waitress names the path in its lines.
+    path = "/"
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Understand the head. Raises ParsingError."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a length of thousands of digits, a target with half a bracket
+            raise ParsingError("The request line or a header is malformed") from error
+        # Where it ends must not depend on who reads it: a proxy before us may go by the other one.
+        if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("The length of the body is stated in two ways, or in one that HTTP/1.0 does not have")
 
 
 class JsonErrorTask(ErrorTask):
@@ -28,94 +40,95 @@ class JsonErrorTask(ErrorTask):
         error = cast("Error", cast("HTTPRequestParser", self.request).error)
         self.status = f"{error.code} {error.reason}"
         body = json.dumps({"error": error.reason, "message": str(error.body)}).encode()
-        self.response_headers = [("Content-Type", "application/json; charset=utf-8")]
+        self.response_headers = [("Content-Type", JSON_TYPE)]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
 
 
-class DrainingTask(WSGITask):
+class ClosingTask(WSGITask):
     """Tells the client that the connection ends when the server is draining."""
 
     def build_response_header(self) -> Any:
         """The header, with `Connection: close` in a drain."""
-        if cast("Listener", self.channel.server).draining:
+        if getattr(self.channel.server, "draining", False):
             self.set_close_on_finish()
         return super().build_response_header()
 
 
 class Channel(HTTPChannel):
-    """A connection. Methods here run on the listener's loop, where alone requests are added."""
+    """A connection. Methods here run on the listener's loop, `service` apart.
 
-    task_class = DrainingTask
+    One request is parsed and answered at a time. waitress parses all that a client sends ahead (8 KB hold 450 requests)
+    and answers on while nobody reads: a few such clients would take every thread and gigabytes of memory.
+    """
+
+    task_class = ClosingTask
     error_task_class = JsonErrorTask
+    parser_class = Parser
+    # What the stubs leave out or make too narrow.
+    request: HTTPRequestParser | None
+    requests: list[HTTPRequestParser]
+    requests_lock: threading.Lock
 
-    def __init__(self, server: "Listener", sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:  # noqa: A002, PLR0917 - the signature is waitress's
+    def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Adjustments, map: Any = None) -> None:  # noqa: A002, PLR0917 - the signature is waitress's
+        self._ahead = b""
+        self._answered_at_s = time.monotonic()
         # Since when a request has been coming in, or has been expected on a new connection.
-        self.partial_since_s: float | None = time.monotonic()
+        self.partial_since_s: float | None = self._answered_at_s
         super().__init__(server, sock, addr, adj, map)
 
     def received(self, data: bytes) -> bool:
         """Take in data; a request not yet whole starts a clock."""
-        taken: bool = super().received(data)
-        if self.request is None:
-            self.partial_since_s = None
-        elif self.partial_since_s is None:
-            self.partial_since_s = time.monotonic()
-        return taken
+        self._ahead += data
+        self._parse()
+        return True
+
+    def readable(self) -> bool:
+        """Whether to read on. Called at every turn of the loop: the place to begin a request that came ahead."""
+        if self._ahead and not self.total_outbufs_len:
+            self._parse()
+        return not self._ahead and bool(super().readable())
+
+    def service(self) -> None:
+        """Answer the request, on a thread of the server's."""
+        super().service()
+        self._answered_at_s = time.monotonic()
+
+    def handle_expt(self) -> None:
+        """Close: HTTP knows no urgent data, and unread it would wake the loop again and again."""
+        self.will_close = True
 
     def busy(self) -> bool:
-        """Whether a request is being answered, or its answer is not yet with the kernel."""
-        return bool(self.requests or self.total_outbufs_len)
+        """Whether a request is being answered, waits to be, or its answer is not yet with the kernel."""
+        return bool(self.requests or self.total_outbufs_len or self._ahead)
+
+    def waits_since_s(self) -> float | None:
+        """Since when the client has been waited for: to ask, or to take its answer. None while we have work to do."""
+        if self.requests:
+            return None
+        return self._answered_at_s if self.partial_since_s is None else self.partial_since_s
 
     def overdue(self, deadline_s: float) -> bool:
         """Whether a request has been coming in for longer than `deadline_s`."""
         return self.partial_since_s is not None and time.monotonic() - self.partial_since_s > deadline_s
 
+    def _parse(self) -> None:
+        with self.requests_lock:
+            while self._ahead and not (self.requests or self.will_close or self.close_when_flushed):
+                self._parse_some()
 
-class Listener(TcpWSGIServer):
-    """A listening socket and its connections, on a map of its own. Methods run on the loop's thread."""
-
-    channel_class = Channel
-    draining = False
-    active_channels: dict[int, Channel]  # type: ignore[assignment] # the stub names the values only
-    effective_port: str
-
-    def maintenance(self, now: int) -> None:
-        """Close idle connections, and those whose request does not come to an end."""
-        super().maintenance(now)
-        for channel in list(self.active_channels.values()):
-            if not channel.busy() and channel.overdue(REQUEST_DEADLINE_S):
-                channel.will_close = True
-
-    def begin_drain(self) -> None:
-        """Take in who already knocked, then close the door. Connections live on until `sweep` closes them."""
-        if self.draining:
+    def _parse_some(self) -> None:
+        """Parse up to the end of a head, of a body or of the data."""
+        request = self.request = self.request or Parser(self.adj)
+        self._ahead = self._ahead[request.received(self._ahead) :]
+        if request.completed:
+            self.request, self.partial_since_s, self.sent_continue = None, None, False
+            if not request.empty:
+                self.requests.append(request)
+                self.server.add_task(self)  # type: ignore[arg-type] # the stub means a Task, waitress a channel
             return
-        self.draining = True
-        self.accept_waiting()
-        # Not close(): that would also close the trigger, by which tasks tell the loop that they have output.
-        self.del_channel()
-        self.accepting = False
-        cast("socket.socket", self.socket).close()
-
-    def accept_waiting(self) -> None:
-        """Accept every connection that the kernel holds for us: closing the socket would reset them."""
-        while True:
-            before = len(self.active_channels)
-            self.handle_accept()
-            if len(self.active_channels) == before:
-                return
-
-    def cut(self) -> None:
-        """Close every connection, whatever it is doing."""
-        for channel in list(self.active_channels.values()):
-            channel.handle_close()
-
-    def sweep(self) -> int:
-        """Close connections that have nothing to do. Returns how many are left."""
-        for channel in list(self.active_channels.values()):
-            waiting = channel.partial_since_s is not None and not channel.overdue(DRAIN_PARTIAL_S)
-            if not channel.busy() and not waiting:
-                channel.handle_close()
-        return len(self.active_channels)
+        if self.partial_since_s is None:
+            self.partial_since_s = time.monotonic()
+        if request.expect_continue and request.headers_finished and not self.sent_continue:
+            self.send_continue()

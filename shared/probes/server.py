@@ -1,9 +1,9 @@
 """HTTP over waitress, with what it leaves out: a drain that loses no answer, and several servers in one process."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,9 @@ from waitress.task import ThreadedTaskDispatcher
 
 from shared.observability import events
 from shared.observability.metrics import UNEXPECTED_ERRORS
-from shared.probes.channel import Listener
+from shared.probes.limits import HttpLimits
+from shared.probes.listener import Listener
+from shared.probes.sockets import Sockets
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -26,42 +28,8 @@ RETRY_PORT_S: Final = 5.0
 PROBE_THREADS: Final = 4
 # Threads that are idle end at once; one that is stuck in a request ends with the process.
 THREADS_END_S: Final = 0.2
-# Half-open connections exhaust waitress's default of 100; the system's own limits lie above this.
-CONNECTION_LIMIT: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """What a listener puts up with. Seconds and bytes."""
-
-    threads: int = 8
-    connection_limit: int = CONNECTION_LIMIT
-    channel_timeout_s: int = 15
-    header_bytes: int = 16_384
-    body_bytes: int = 65_536
-
-    def adjustments(self, host: str, port: int) -> Adjustments:
-        """The same for waitress. Raises OSError when `host` is no address of this machine."""
-        try:
-            return self._adjustments(host, port)
-        except ValueError as error:
-            # Not repeated: what stands there by mistake may be a secret.
-            raise OSError("HOST is no address to listen on") from error
-
-    def _adjustments(self, host: str, port: int) -> Adjustments:
-        return Adjustments(
-            host=host,
-            port=port,
-            threads=self.threads,
-            connection_limit=self.connection_limit,
-            channel_timeout=self.channel_timeout_s,
-            cleanup_interval=5,
-            max_request_header_size=self.header_bytes,
-            max_request_body_size=self.body_bytes,
-            asyncore_use_poll=True,
-            ident=None,
-            clear_untrusted_proxy_headers=True,
-        )
+# waitress tells of each request that has to wait for a thread: under load a line a request.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 class HttpServer:
@@ -73,7 +41,7 @@ class HttpServer:
         self._wanted_port = port
         self._limits = HttpLimits(threads=threads)
         self._name = name
-        self._map: dict[int, Any] = {}
+        self._map = Sockets()
         self._listeners: list[Listener] = []
         self._dispatcher: ThreadedTaskDispatcher | None = None
         self._thread: threading.Thread | None = None
@@ -144,18 +112,22 @@ class HttpServer:
 
     def _turn(self) -> None:
         if not self._draining.is_set():
-            wasyncore.poll2(POLL_S, self._map)
+            for listener in self._listeners:
+                listener.tidy()
+            self._map.turn(POLL_S)
             return
         for listener in self._listeners:
             listener.begin_drain()
-        wasyncore.poll2(DRAIN_POLL_S, self._map)
+        self._map.turn(DRAIN_POLL_S)
         if not sum(listener.sweep() for listener in self._listeners):
             self._drained.set()
 
     def _close(self) -> None:
         left = sum(len(listener.active_channels) for listener in self._listeners)
         if left:
-            logger.bind(event=events.HTTP_DRAIN_CUT, connections=left).warning("Connections were cut at the stop")
+            # About requests: also told in an outage.
+            bound = logger.bind(event=events.HTTP_DRAIN_CUT, scope=events.SCOPE_REQUEST, connections=left)
+            bound.warning("Connections were cut at the stop")
         for listener in self._listeners:
             listener.cut()
         wasyncore.close_all(self._map)

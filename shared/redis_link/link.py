@@ -11,6 +11,7 @@ import redis
 
 from shared.core.classify import Failure
 from shared.core.connection import LinkState, Memory, Policy
+from shared.core.connection_types import Instant
 from shared.core.health import ErrorFacts, RedisDetails, RedisHealth
 from shared.redis_link.client import GatePool, build_client
 from shared.redis_link.config import LinkConfig
@@ -25,6 +26,9 @@ from shared.redis_link.waker import Waker
 
 # An attempt in the middle of a TLS handshake cannot be interrupted; it ends by itself, after close() has returned.
 STOP_S: Final = 1.0
+# After so many beats that did not come, a good state is an old one.
+STALE_BEATS: Final = 3
+UNWATCHED_HINT: Final = "Nothing to correct in Redis: restart the process, and report it if it comes again"
 
 
 class RedisLink:
@@ -108,7 +112,7 @@ class RedisLink:
             uptime=now.mono_s - connected_at_s if connected_at_s is not None else None,
             url=self._endpoint.shown,
             error=_last_error(memory),
-            degraded=_limit(memory),
+            degraded=_limit(memory) or (self._unwatched(now) if is_open else None),
             response_ms=self._registrar.response_ms,
             next_attempt_at=now.at + timedelta(seconds=retry_in_s) if retry_in_s is not None else None,
             next_attempt_in_s=retry_in_s,
@@ -183,6 +187,17 @@ class RedisLink:
         if self._orphaned:
             self.start()
         return self._registrar.open_client
+
+    def _unwatched(self, now: Instant) -> ErrorFacts | None:
+        """What to say of a connection that nobody looks after any more: "connected" is then no news."""
+        supervisor = self._supervisor
+        if supervisor is None:
+            return None
+        age_s = time.monotonic() - supervisor.pulse_s
+        if age_s <= self.config.beat_timeout_s + STALE_BEATS * self.config.beat_interval_s:
+            return None
+        summary = f"Stale: the connection has not been looked after for {age_s:.0f}s"
+        return ErrorFacts(code="UNWATCHED", summary=summary, hint=UNWATCHED_HINT, at=now.at - timedelta(seconds=age_s))
 
     def _renew(self) -> None:
         if self._supervisor is not None:

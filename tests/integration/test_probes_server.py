@@ -93,7 +93,7 @@ def test_a_slow_reader_gets_all_of_a_large_answer_in_a_drain():
 
 def test_an_idle_connection_does_not_hold_up_a_drain(monkeypatch):
     # What a request that is still coming in would be given.
-    monkeypatch.setattr("shared.probes.channel.DRAIN_PARTIAL_S", 60)
+    monkeypatch.setattr("shared.probes.listener.DRAIN_PARTIAL_S", 60)
     with serving() as (server, _):
         idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
         idle.request("GET", "/")
@@ -103,7 +103,7 @@ def test_an_idle_connection_does_not_hold_up_a_drain(monkeypatch):
 
 
 def test_a_connection_that_never_asks_does_not_hold_up_a_drain_for_long(monkeypatch):
-    monkeypatch.setattr("shared.probes.channel.REQUEST_DEADLINE_S", 60)
+    monkeypatch.setattr("shared.probes.listener.REQUEST_DEADLINE_S", 60)
     with serving() as (server, _), socket.create_connection(("127.0.0.1", server.port)) as mute:
         mute.sendall(b"GET / HT")
         assert server.drain(20)

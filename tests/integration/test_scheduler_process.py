@@ -109,8 +109,9 @@ def test_a_fire_while_redis_is_away_is_recorded_and_sent_when_it_is_back(folder)
 
         redis.start()
         wait_for(lambda: all(state is RunState.QUEUED for _, state in runs(system)), 20, "everything to be queued")
+        # A run is queued first and sent then.
         with redis.admin() as admin:
-            assert admin.llen("holdfast:queues:collect") == len(runs(system))
+            wait_for(lambda: admin.llen("holdfast:queues:collect") == len(runs(system)), 20, "each to be sent")
 
 
 def test_a_foreign_redis_is_told_once_with_the_cure_and_gets_nothing(folder):

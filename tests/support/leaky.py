@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 from shared.core.costs import FetchedCosts
 from shared.core.errors import ProviderError
 from shared.core.runs import Run
+from tests.support.worker_main import real_setup, run
 
 LEAKY = "LEAKY"
 
@@ -60,24 +61,11 @@ class LeakyFetcher:
 
 def setup() -> None:
     """What Dramatiq calls in place of the worker's own."""
-    import workers.child
-    from workers.main import setup as real
-
-    vars(workers.child)["Fetcher"] = LeakyFetcher
-    real()
+    real_setup(Fetcher=LeakyFetcher)
 
 
-def _worker() -> int:
-    import workers.launcher
-    from workers.__main__ import main
-    from workers.crew import command
-
-    def leaky_command(**options: float) -> list[str]:
-        leaky = {"workers.main:setup": "tests.support.leaky:setup"}
-        return [leaky.get(part, part) for part in command(**options)]  # type: ignore[arg-type] # handed through
-
-    vars(workers.launcher)["command"] = leaky_command
-    return main()
+def _worker() -> NoReturn:
+    run("tests.support.leaky:setup")
 
 
 def _status_api() -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -37,6 +38,11 @@ def procfile_command(name: str, procfile: str = "Procfile") -> str:
         if process.strip() == name:
             return command.strip()
     raise LookupError(f"{procfile} has no line for {name}")
+
+
+def module_command(name: str, module: str) -> str:
+    """The same with another module, one of the tests' that runs the process with something of its own."""
+    return re.sub(r"-m \S+", f"-m {module}", procfile_command(name))
 
 
 def power_off(pid: int) -> None:
@@ -131,7 +137,7 @@ class System:
     redis_url: str
     database_url: str
     environment: dict[str, str] = field(default_factory=dict)
-    # What runs in place of the Procfile's line of a process, for tests that plant something in it.
+    # By a process's name, what runs in place of its Procfile line, for tests that plant something in it.
     commands: dict[str, str] = field(default_factory=dict)
     started: dict[str, Running] = field(default_factory=dict)
 
@@ -235,10 +241,17 @@ class System:
 
 @contextlib.contextmanager
 def running_system(
-    folder: Path, *, redis_url: str, database_url: str | None = None, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    redis_url: str,
+    database_url: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    modules: Mapping[str, str] | None = None,
 ) -> Iterator[System]:
     """A System whose processes are ended by their ids, whatever happens in between."""
-    system = System(folder, redis_url, database_url or f"sqlite:///{folder}/holdfast.db", dict(environment or {}))
+    database_url = database_url or f"sqlite:///{folder}/holdfast.db"
+    system = System(folder, redis_url, database_url, dict(environment or {}))
+    system.commands = {name: module_command(name, module) for name, module in (modules or {}).items()}
     try:
         yield system
     except BaseException:

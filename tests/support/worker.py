@@ -50,7 +50,7 @@ class WorkerRig:
         self._link: RedisLink | None = None
         self._family: dict[int, psutil.Process] = {}
 
-    def start(self, module: str = "workers") -> "WorkerRig":
+    def start(self, module: str = "workers", *arguments: str) -> "WorkerRig":
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HONCHO_")},
             "PYTHONPATH": str(ROOT),
@@ -65,7 +65,11 @@ class WorkerRig:
         }
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module], cwd=self.folder, env=environment, stdout=output, stderr=output
+                [sys.executable, "-m", module, *arguments],
+                cwd=self.folder,
+                env=environment,
+                stdout=output,
+                stderr=output,
             )
         return self
 

@@ -19,8 +19,9 @@ def asked(
     host: str | None = "127.0.0.1:4000",
     origin: str | None = None,
     fetch_site: str | None = None,
+    referer: str | None = None,
 ) -> Asked:
-    return Asked(method=method, authorization=authorization, host=host, origin=origin, fetch_site=fetch_site)
+    return Asked(method, authorization, host, origin=origin, fetch_site=fetch_site, referer=referer)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -29,6 +30,33 @@ def asked(
 def test_reading_is_open_without_a_token_whoever_asks(method, host, production):
     access = Access(token=None, bound_to="0.0.0.0", production=production)
     assert refusal(access, asked(method, host=host, origin="http://evil.example")) is None
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("bound_to", ["127.0.0.1", "::1", "localhost"])
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        (None, False),
+        ("localhost", False),
+        ("127.0.0.1:4000", False),
+        ("[::1]:4000", False),
+        ("rebound.example:4000", True),
+        ("127.0.0.1.rebound.example", True),
+        ("", True),
+        ("localhost, rebound.example", True),
+        ("localhost:4000, rebound.example", True),
+        ("localhost:4000@rebound.example", True),
+        ("localhost:port", True),
+    ],
+)
+def test_a_process_bound_to_loopback_is_not_read_under_a_name_of_another(method, bound_to, host, refused):
+    access = Access(token=None, bound_to=bound_to, production=False)
+    found = refusal(access, asked(method, host=host, fetch_site="same-origin"))
+    assert (found is not None) == refused
+    if found:
+        assert found.status is HTTPStatus.FORBIDDEN
+        assert "API_TOKEN" in found.message
 
 
 @pytest.mark.parametrize(
@@ -59,6 +87,11 @@ def test_reading_is_open_without_a_token_whoever_asks(method, host, production):
         (OPEN, asked(origin="null"), True),
         (OPEN, asked(origin="http://[half"), True),
         (OPEN, asked(fetch_site="cross-site"), True),
+        (OPEN, asked(fetch_site="same-site"), True),
+        (OPEN, asked(fetch_site="none"), False),
+        (OPEN, asked(referer="http://127.0.0.1:4000/page"), False),
+        (OPEN, asked(referer="http://evil.example/page"), True),
+        (OPEN, asked(origin="http://127.0.0.1:4000", referer="http://evil.example/page"), False),
         (OPEN, asked(fetch_site="same-origin", origin="http://127.0.0.1:4000"), False),
     ],
 )
@@ -108,7 +141,16 @@ def test_a_token_beyond_ascii_is_compared_byte_by_byte():
 
 @pytest.mark.parametrize(
     ("header", "name"),
-    [("a.example:80", "a.example"), ("a.example", "a.example"), ("[::1]:80", "::1"), ("[::1]", "::1"), ("", "")],
+    [
+        ("a.example:80", "a.example"),
+        ("a.example", "a.example"),
+        ("[::1]:80", "::1"),
+        ("[::1]", "::1"),
+        ("", ""),
+        ("a.example:x", ""),
+        ("a.example:80, b.example", ""),
+        ("[::1]x", ""),
+    ],
 )
 def test_a_host_header_is_taken_apart(header, name):
     assert host_name(header) == name
