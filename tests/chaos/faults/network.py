@@ -1,0 +1,82 @@
+"""The way to Redis: closed, silent, slow, or leading somewhere else."""
+
+from collections.abc import Iterator
+
+from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, redis_says
+from tests.chaos.rig import Rig
+from tests.chaos.ways import DIRECT, PROXY
+from tests.support.proxy import Manner
+
+TWO_MINUTES_S = 121.0
+# What happens at the next answer happens at the next beat at the latest, half a second on.
+BEAT_S = 0.5
+
+
+def closed(*codes: str, told_s: float = CLOSED_S) -> Expect:
+    """A connection that ends."""
+    return Expect(redis_says(*codes), told_s)
+
+
+def silent() -> Expect:
+    """A connection on which nothing comes any more."""
+    return Expect(redis_says("TIMEOUT", "CONNECT_TIMEOUT"), HANG_S)
+
+
+def refused(rig: Rig) -> Iterator[None]:
+    rig.restart_redis(start=False)
+    yield
+    rig.redis.start()
+
+
+def frozen(rig: Rig) -> Iterator[None]:
+    rig.redis.freeze()
+    yield
+    rig.redis.thaw()
+
+
+def reset(rig: Rig) -> Iterator[None]:
+    rig.proxy.behave(Manner.RESET_ANSWERS)
+    yield
+    rig.proxy.behave(Manner.PASS)
+
+
+def dropped(rig: Rig) -> Iterator[None]:
+    rig.proxy.behave(Manner.DROP)
+    yield
+    rig.proxy.behave(Manner.PASS)
+
+
+def answers_dropped(rig: Rig) -> Iterator[None]:
+    rig.proxy.behave(Manner.DROP_ANSWERS)
+    yield
+    rig.proxy.behave(Manner.PASS)
+
+
+FAULTS = (
+    Fault(
+        "refused",
+        "redis-server is killed, nothing listens any more",
+        refused,
+        closed("CONNECTION_REFUSED", "CONNECTION_CLOSED"),
+        DIRECT,
+        lasts_s=TWO_MINUTES_S,
+    ),
+    Fault("frozen", "redis-server is stopped where it stands (SIGSTOP)", frozen, silent(), DIRECT, TWO_MINUTES_S),
+    Fault(
+        "reset-in-command",
+        "every connection is reset as soon as an answer is due on it, and so is every new one",
+        reset,
+        closed("CONNECTION_CLOSED", told_s=BEAT_S + CLOSED_S),
+        PROXY,
+        short=True,
+    ),
+    Fault(
+        "dropped-idle",
+        "no byte passes any more, while nobody but the beats uses Redis",
+        dropped,
+        silent(),
+        PROXY,
+        idle=True,
+    ),
+    Fault("dropped-in-command", "commands arrive, their answers do not", answers_dropped, silent(), PROXY, short=True),
+)

@@ -1,0 +1,267 @@
+"""One fault from planting to the ledger's last word: who asks what meanwhile, and what is kept of it."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from shared.core.runs import RunState
+from shared.ledger.queries import get_run
+from shared.ledger.tables import attempts
+from tests.chaos.fault import NAMES, Fault
+from tests.chaos.measure import Asker, LogLine, LogTail, Requester, Sample
+from tests.chaos.rig import ACCOUNTS, Rig
+from tests.support.ledger_check import broken, stored, unfinished
+from tests.support.system import Answer
+from tests.support.waiting import ASK_S, pass_time, wait_for
+
+HEALTH_EVERY_S = 0.04
+TRUTH_EVERY_S = 0.025
+ROUTES_EVERY_S = 0.25
+REQUEST_EVERY_S = 0.5
+FLOW_S = 1.5
+# Beyond every limit: what takes longer than this has not healed.
+HEAL_S = 45.0
+SETTLE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a process said of the fault first, and how long after the planting; `said` is None when it never did."""
+
+    said: str | None
+    after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that was seen of one fault. Durations are seconds; None: it did not happen."""
+
+    told: Mapping[str, Told]
+    lasted_s: float
+    ready: Mapping[str, list[Sample]]
+    live: Mapping[str, list[Sample]]
+    strict: list[Sample]
+    soft: list[Sample]
+    healed_s: float | None
+    run_done_s: float | None
+    ended: tuple[str, ...]
+    lost: int
+    doubled: int
+    twice: int
+    other: tuple[str, ...]
+    # By process id, as the log has it.
+    lines: Mapping[str, list[tuple[float, str]]]
+    promised: int
+
+
+class Watch:
+    """Everybody who asks, started together and stopped together."""
+
+    def __init__(self, rig: Rig) -> None:
+        system = rig.system
+        self.truth = {
+            name: Asker(system[name].probe_port, "/health/dependencies", every_s=TRUTH_EVERY_S, keep=_body)
+            for name in NAMES
+        }
+        self.ready = self._health(rig, "/health/ready", lambda answer: answer.body["status"])
+        self.live = self._health(rig, "/health/live", lambda answer: answer.body["status"])
+        port = system["status_api"].port
+        self.strict = Asker(port, "/api/v1/queues", every_s=ROUTES_EVERY_S)
+        self.soft = Asker(
+            port, "/api/v1/costs", every_s=ROUTES_EVERY_S, keep=lambda answer: answer.headers.get("x-cache")
+        )
+        self.requester = Requester(port, ACCOUNTS, every_s=REQUEST_EVERY_S)
+        self.logs = {name: LogTail(system[name]) for name in NAMES}
+
+    @property
+    def threads(self) -> "list[Asker | Requester | LogTail]":
+        askers = [*self.truth.values(), *self.ready.values(), *self.live.values(), self.strict, self.soft]
+        return [*askers, self.requester, *self.logs.values()]
+
+    def start(self) -> None:
+        """Start asking."""
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop asking."""
+        for thread in self.threads:
+            thread.stop()
+
+    def flow(self, *, on: bool) -> None:
+        """Let runs and the routes that need Redis flow, or not."""
+        for one in (self.requester, self.strict, self.soft):
+            (one.go.set if on else one.go.clear)()
+
+    def well_since(self, since_s: float) -> float | None:
+        """When, after `since_s`, each process was first connected and healthy with all others; None when not yet."""
+        latest = [_first_well(self.truth[name], since_s, _connected) for name in NAMES]
+        latest += [_first_well(self.ready[name], since_s, _healthy) for name in NAMES]
+        return None if None in latest else max(at_s for at_s in latest if at_s is not None)
+
+    @staticmethod
+    def _health(rig: Rig, path: str, keep: Any) -> dict[str, Asker]:
+        return {name: Asker(rig.system[name].probe_port, path, every_s=HEALTH_EVERY_S, keep=keep) for name in NAMES}
+
+
+@dataclass
+class Play:
+    """One fault, planted once."""
+
+    rig: Rig
+    fault: Fault
+
+    def run(self) -> Observation:
+        """Plant, watch, lift, watch, and ask the ledger."""
+        self.watch = Watch(self.rig)
+        self.watch.start()
+        try:
+            self._flow()
+            self._stand()
+            self._heal()
+            self._settle()
+        finally:
+            self.watch.stop()
+            self.rig.quiet_since_s = time.monotonic()
+        return self._observed()
+
+    def _flow(self) -> None:
+        """Work is in flight, or for an idle fault was and is not any more."""
+        self.watch.flow(on=not self.fault.idle)
+        pass_time(FLOW_S)
+        for name, asker in self.watch.truth.items():
+            wait_for(lambda asker=asker: asker.samples, 10, f"{name} to answer")
+        self.before = {name: asker.samples[-1].said for name, asker in self.watch.truth.items()}
+        if not self.fault.idle:
+            self.watch.requester.ask()
+
+    def _stand(self) -> None:
+        self.rig.planted_at_s = None
+        began_s = time.monotonic()
+        with self.fault.planted(self.rig):
+            self.planted_s = self.rig.planted_at_s or began_s
+            self.watch.flow(on=True)
+            pass_time(max(0.0, self.planted_s + self.fault.lasts_s - time.monotonic()))
+            self.lift_began_s = time.monotonic()
+        self.lifted_s = time.monotonic()
+
+    def _heal(self) -> None:
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: self.watch.well_since(self.lifted_s), HEAL_S, "everybody to be well")
+        self.well_s = self.watch.well_since(self.lifted_s)
+        self.run_done_s: float | None = None
+        asked = self.watch.requester.promised(self.planted_s, self.lift_began_s)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: self._one_done(asked), HEAL_S, "a run requested meanwhile to be done")
+
+    def _one_done(self, asked: list[int]) -> bool:
+        """Whether the first run requested during the fault is done; notes when."""
+        if not asked:
+            return True
+        run = get_run(self.rig.db, asked[0])
+        if run.state is RunState.SUCCEEDED and run.finished_at is not None:
+            now_s, wall_s = time.monotonic(), time.time()
+            self.run_done_s = now_s - (wall_s - run.finished_at.timestamp())
+        return self.run_done_s is not None
+
+    def _settle(self) -> None:
+        self.watch.flow(on=False)
+        deadline_s = time.monotonic() + SETTLE_S
+        while unfinished(self.rig.db, self.rig.expected) and time.monotonic() < deadline_s:
+            threading.Event().wait(ASK_S)
+
+    def _observed(self) -> Observation:
+        watch, from_s, to_s = self.watch, self.planted_s, self.lift_began_s
+        wrong = _Wrong.of(self.rig, watch.requester.promised())
+        return Observation(
+            told={name: self._told(name) for name in NAMES},
+            lasted_s=to_s - from_s,
+            ready={name: asker.between(from_s, to_s) for name, asker in watch.ready.items()},
+            live={name: asker.between(from_s, to_s) for name, asker in watch.live.items()},
+            strict=watch.strict.between(from_s, to_s),
+            soft=watch.soft.between(from_s, to_s),
+            healed_s=None if self.well_s is None else max(0.0, self.well_s - self.lifted_s),
+            run_done_s=None if self.run_done_s is None else max(0.0, self.run_done_s - self.lifted_s),
+            ended=tuple(name for name in NAMES if self.rig.system[name].process.poll() is not None),
+            lost=wrong.lost,
+            doubled=wrong.doubled,
+            twice=wrong.twice,
+            other=wrong.other,
+            lines=dict(self._lines(from_s, to_s)),
+            promised=len(set(watch.requester.promised())),
+        )
+
+    def _told(self, name: str) -> Told:
+        sign = self.fault.expect.sign
+        for sample in self.watch.truth[name].samples:
+            if sign is None or sample.at_s < self.planted_s or sample.status != 200:
+                continue
+            if said := sign(sample.said, self.before[name]):
+                return Told(said, sample.end_s - self.planted_s)
+        return Told(None, None)
+
+    def _lines(self, from_s: float, to_s: float) -> Iterator[tuple[str, list[tuple[float, str]]]]:
+        for name, tail in self.watch.logs.items():
+            lines = [line for line in tail.lines if from_s <= line.at_s <= to_s]
+            for pid in sorted({line.pid for line in lines}):
+                yield f"{name} {pid}", [(line.at_s - from_s, line.text) for line in lines if line.pid == pid]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """What the ledger says in the end."""
+
+    lost: int
+    doubled: int
+    twice: int
+    other: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rig: Rig, promised: list[int]) -> "_Wrong":
+        """Days that are missing and promised runs that are not done; days stored more than once; runs done twice."""
+        undone = [run for run in set(promised) if get_run(rig.db, run).state is not RunState.SUCCEEDED]
+        days = [line for line in unfinished(rig.db, rig.expected) if line.startswith("not covered")]
+        sums = stored(rig.db)
+        doubled = [key for key, amount in sums.items() if amount > rig.expected.get(key, 0)]
+        succeeded = (
+            select(attempts.c.run_id)
+            .where(attempts.c.outcome == "succeeded")
+            .group_by(attempts.c.run_id)
+            .having(func.count() > 1)
+        )
+        with rig.db.read() as connection:
+            twice = connection.scalars(succeeded).all()
+        return cls(len(undone) + len(days), len(doubled), len(twice), tuple(broken(rig.db, rig.expected)))
+
+
+def _body(answer: Answer) -> Any:
+    return answer.body
+
+
+def _connected(sample: Sample) -> bool:
+    if sample.status != 200:
+        return False
+    redis = sample.said["redis"]
+    return redis["connectionState"] == "connected" and redis["lastError"] is None
+
+
+def _healthy(sample: Sample) -> bool:
+    return sample.status == 200 and sample.said == "healthy"
+
+
+def _first_well(asker: Asker, since_s: float, well: Any) -> float | None:
+    """The end of the first good answer after the last bad one since then."""
+    found: float | None = None
+    for sample in reversed(list(asker.samples)):
+        if sample.at_s < since_s or not well(sample):
+            break
+        found = sample.end_s
+    return found
+
+
+__all__ = ["LogLine", "Observation", "Play", "Told"]

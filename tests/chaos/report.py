@@ -1,0 +1,78 @@
+"""The matrix as people read it: on a terminal, and between the two markers of docs/resilience.md."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from tests.chaos.fault import Fault
+from tests.chaos.verdict import COLUMNS, Cell, Row
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/resilience.md"
+BEGIN, END = "<!-- matrix begins: written by python -m tests.chaos --docs -->", "<!-- matrix ends -->"
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For the terminal."""
+    made = Table(title="Faults", show_lines=True)
+    made.add_column("fault")
+    for column in COLUMNS:
+        made.add_column(column)
+    made.add_column("verdict")
+    for row in rows:
+        if row.skipped:
+            made.add_row(row.name, Text(row.skipped, "dim"), *[""] * (len(COLUMNS) - 1), Text("skipped", "yellow"))
+            continue
+        made.add_row(row.name, *(_text(row.cells[column]) for column in COLUMNS), _verdict(row))
+    return made
+
+
+def failures(row: Row) -> list[str]:
+    """What does not hold, in words."""
+    return [
+        f"{row.name}: {column}: {cell.shown}" + (f" (limit {cell.limit})" if cell.limit else "")
+        for column, cell in row.cells.items()
+        if not cell.ok
+    ]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """For the docs."""
+    lines = [f"| fault | {' | '.join(COLUMNS)} | verdict |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for row in rows:
+        if row.skipped:
+            lines.append(f"| `{row.name}` | {row.skipped} |{' |' * (len(COLUMNS) - 1)} skipped |")
+            continue
+        cells = " | ".join(_marked(row.cells[column]) for column in COLUMNS)
+        lines.append(f"| `{row.name}` | {cells} | {'pass' if row.ok else '**fail**'} |")
+    return "\n".join(lines)
+
+
+def fault_list(faults: Sequence[Fault]) -> str:
+    """The faults in words, for the docs."""
+    lines = ["| fault | what happens | way to Redis | lasts |", "|---|---|---|---|"]
+    lines += [f"| `{fault.name}` | {fault.what} | {fault.way.name} | {fault.lasts_s:g} s |" for fault in faults]
+    return "\n".join(lines)
+
+
+def write_page(text: str) -> None:
+    """Put `text` between the markers of the page."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def _text(cell: Cell) -> Text:
+    shown = cell.shown + (f" (≤ {cell.limit})" if cell.limit and not cell.ok else "")
+    return Text(shown, "" if cell.ok else "bold red")
+
+
+def _verdict(row: Row) -> Text:
+    return Text("pass", "green") if row.ok else Text("FAIL", "bold red")
+
+
+def _marked(cell: Cell) -> str:
+    shown = cell.shown.replace("|", "/")
+    limit = f" ({cell.limit})" if cell.limit else ""
+    return f"{shown}{limit}" if cell.ok else f"**{shown}{limit}**"
