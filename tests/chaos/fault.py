@@ -25,13 +25,15 @@ Plant = Callable[["Rig"], Iterator[None]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the processes reach Redis: `open` starts what lies between and returns REDIS_URL."""
+    """How the processes reach Redis: `open` starts what lies between and returns REDIS_URL.
+
+    Variables that the processes need for it go into the rig's `environment`.
+    """
 
     name: str
     what: str
     open: "Callable[[Rig], str]"
     redis_args: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Fault:
     """One row of the matrix.
 
     `plant` is a generator of the rig: what comes before its `yield` plants the fault, what comes after lifts it.
+    Of one that is over as soon as it has happened (`momentary`) healing counts from the planting. One that is there
+    `at_start` is planted before the processes are started.
     `lasts_s` of 120 or more has its log lines judged minute by minute. `idle`: no runs and no requests that need Redis
     are made just before, so that only beats can notice. `needs` gives the reasons why a machine cannot do it. `spoils`:
     no other fault may be planted under the same processes afterwards.
@@ -73,6 +77,7 @@ class Fault:
     needs: Sequence[Callable[[], str | None]] = ()
     idle: bool = False
     at_start: bool = False
+    momentary: bool = False
     spoils: bool = False
     short: bool = False
 

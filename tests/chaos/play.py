@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from shared.core.runs import RunState
 from shared.ledger.queries import get_run
 from shared.ledger.tables import attempts
-from tests.chaos.fault import NAMES, Fault
+from tests.chaos.fault import NAMES, Fault, redis_noticed
 from tests.chaos.measure import Asker, LogLine, LogTail, Requester, Sample
-from tests.chaos.rig import ACCOUNTS, Rig
+from tests.chaos.rig import ACCOUNTS, START_S, Rig
 from tests.support.ledger_check import broken, stored, unfinished
 from tests.support.system import Answer
 from tests.support.waiting import ASK_S, pass_time, wait_for
@@ -115,20 +115,29 @@ class Play:
 
     rig: Rig
     fault: Fault
+    watch: Watch = field(init=False)
 
     def run(self) -> Observation:
         """Plant, watch, lift, watch, and ask the ledger."""
-        self.watch = Watch(self.rig)
-        self.watch.start()
         try:
-            self._flow()
-            self._stand()
+            if self.fault.at_start:
+                self._stand_from_the_start()
+            else:
+                self._watch()
+                self._flow()
+                self._stand()
             self._heal()
             self._settle()
         finally:
-            self.watch.stop()
+            with contextlib.suppress(AttributeError):
+                self.watch.stop()
             self.rig.quiet_since_s = time.monotonic()
         return self._observed()
+
+    def _watch(self) -> None:
+        self.watch = Watch(self.rig)
+        self.rig.requester = self.watch.requester
+        self.watch.start()
 
     def _flow(self) -> None:
         """Work is in flight, or for an idle fault was and is not any more."""
@@ -147,6 +156,17 @@ class Play:
             self.planted_s = self.rig.planted_at_s or began_s
             self.watch.flow(on=True)
             pass_time(max(0.0, self.planted_s + self.fault.lasts_s - time.monotonic()))
+            self.lift_began_s = time.monotonic()
+        self.lifted_s = self.planted_s if self.fault.momentary else time.monotonic()
+
+    def _stand_from_the_start(self) -> None:
+        with self.fault.planted(self.rig):
+            self.rig.start().system.wait_serving(START_S)
+            self.before = {name: {} for name in NAMES}
+            self.planted_s = time.monotonic()
+            self._watch()
+            self.watch.flow(on=True)
+            pass_time(self.fault.lasts_s)
             self.lift_began_s = time.monotonic()
         self.lifted_s = time.monotonic()
 
@@ -197,9 +217,9 @@ class Play:
         )
 
     def _told(self, name: str) -> Told:
-        sign = self.fault.expect.sign
+        sign = self.fault.expect.sign or redis_noticed
         for sample in self.watch.truth[name].samples:
-            if sign is None or sample.at_s < self.planted_s or sample.status != 200:
+            if sample.at_s < self.planted_s or sample.status != 200:
                 continue
             if said := sign(sample.said, self.before[name]):
                 return Told(said, sample.end_s - self.planted_s)

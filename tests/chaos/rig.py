@@ -15,13 +15,17 @@ import redis as redis_py
 
 from shared.ledger.database import Database
 from tests.chaos.fault import Way
+from tests.chaos.measure import Requester
+from tests.support.certificates import Certificates
 from tests.support.fleet import source
 from tests.support.ledger_check import unfinished
+from tests.support.names import Names
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
 from tests.support.system import System
 from tests.support.waiting import wait_for, wait_none
+from tests.support.wall_clock import WallClock
 
 T = TypeVar("T")
 Body = Callable[[threading.Event], object]
@@ -45,11 +49,19 @@ class Rig:
     system: System = field(init=False)
     db: Database = field(init=False)
     database_url: str = field(init=False)
+    # What a way to Redis has opened.
     proxy: TcpProxy = field(init=False)
+    names: Names = field(init=False)
+    certificates: Certificates = field(init=False)
+    tls_port: int = field(init=False)
+    clock: WallClock = field(init=False)
+    # Whoever asks for runs while a fault is planted.
+    requester: Requester = field(init=False)
     expected: Mapping[tuple[str, date], Decimal] = field(init=False)
     # When the last fault was lifted; how many were planted here.
     quiet_since_s: float = field(default_factory=time.monotonic)
     planted: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
     planted_at_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -68,8 +80,9 @@ class Rig:
             self._stack.callback(self.database.drop_database, self.database_url)
         self.db = Database(self.database_url)
         self._stack.callback(self.db.dispose)
-        environment = {**SETTINGS, **self.way.settings, **self.settings}
-        self.system = System(self.folder, self.way.open(self), self.database_url, environment)
+        url = self.way.open(self)
+        environment = {**SETTINGS, **self.environment, **self.settings}
+        self.system = System(self.folder, url, self.database_url, environment)
         self._stack.callback(self.system.stop)
         return self
 
@@ -124,6 +137,12 @@ class Rig:
     def kill_clients(self) -> None:
         """Have the server close every connection but the harness's."""
         self.admin.client_kill_filter(skipme=True)
+
+    def set_tls(self, certificate: Path, tls_port: int, plain_port: int | None = None) -> None:
+        """Have the server speak TLS with `certificate` at one port (0: at none), and plainly at the other."""
+        pairs = {"tls-auth-clients": "no", "tls-cert-file": certificate, "tls-key-file": self.certificates.key}
+        pairs |= {"tls-port": tls_port, "port": plain_port or self.redis.port}
+        self.admin.execute_command("CONFIG", "SET", *(str(one) for pair in pairs.items() for one in pair))
 
     @contextlib.contextmanager
     def meanwhile(self, name: str, body: Body) -> Iterator[None]:

@@ -63,7 +63,8 @@ class Matrix:
         self._end()
         self.say(f"{fault.name}: starting the processes ({fault.way.name})")
         self.rig = Rig(fault.way, fault.settings, self.database)
-        return self.rig.prepare().start().wait_well()
+        self.rig.prepare()
+        return self.rig if fault.at_start else self.rig.start().wait_well()
 
     def _keep_logs(self, fault: Fault) -> None:
         """What a row that failed is explained by, also after the processes are gone."""

@@ -65,7 +65,8 @@ def _up(fault: Fault, seen: Observation) -> Cell:
 def _told(fault: Fault, seen: Observation) -> Cell:
     expect = fault.expect
     if expect.sign is None:
-        return Cell("nothing to tell")
+        noticed = {name: told for name, told in seen.told.items() if told.said}
+        return Cell(_sayings(noticed) or "nothing", "nothing", not noticed)
     told = {name: seen.told[name] for name in expect.tellers}
     silent = [name for name, one in told.items() if one.said is None]
     if silent:

@@ -2,7 +2,11 @@
 
 from tests.chaos.fault import Way
 from tests.chaos.rig import Rig
+from tests.support.certificates import Certificates
+from tests.support.names import NAME, Names
 from tests.support.proxy import TcpProxy
+from tests.support.system import free_port
+from tests.support.wall_clock import WallClock, clock_library
 
 USER, PASSWORD, DATABASE = "holdfast", "right-secret", 1
 
@@ -13,10 +17,39 @@ def _proxied(rig: Rig) -> str:
 
 
 def _as_user(rig: Rig) -> str:
-    rig.admin.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all")
     return f"redis://{USER}:{PASSWORD}@127.0.0.1:{rig.redis.port}/{DATABASE}"
+
+
+def _by_name(rig: Rig) -> str:
+    rig.names = Names(rig.folder)
+    rig.names.leads_to("127.0.0.1")
+    rig.environment |= rig.names.environment
+    return f"redis://{NAME}:{rig.redis.port}/0"
+
+
+def _encrypted(rig: Rig) -> str:
+    rig.certificates = Certificates(rig.folder / "tls")
+    rig.tls_port = free_port()
+    rig.set_tls(rig.certificates.good, rig.tls_port)
+    return f"rediss://localhost:{rig.tls_port}/0?ssl_ca_certs={rig.certificates.authority}"
+
+
+def _under_a_clock(rig: Rig) -> str:
+    library = clock_library()
+    assert library is not None, "the fault that needs it says so"
+    rig.clock = WallClock(rig.folder, library)
+    rig.environment |= rig.clock.environment
+    return rig.redis.url
 
 
 DIRECT = Way("direct", "straight to the server", lambda rig: rig.redis.url)
 PROXY = Way("proxy", "through a TCP proxy", _proxied)
-AS_USER = Way("user", "as a user with a password, on database 1", _as_user)
+AS_USER = Way(
+    "user",
+    f"as a user with a password, on database {DATABASE}",
+    _as_user,
+    redis_args=("--user", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all"),
+)
+BY_NAME = Way("name", "by a name that a name service resolves", _by_name)
+TLS = Way("TLS", "over TLS, the certificate checked", _encrypted)
+CLOCK = Way("clock", "straight to the server, every process under a clock that can be set", _under_a_clock)
