@@ -179,8 +179,11 @@ class Supervisor:
             session, limit = self._dialer.dial(opened)
         except DialError as error:
             self._lookout.hold(error.session)
-            unknown = scheduled and error.failure.code not in known
-            self._failed(self._dialer.second_opinion(error.failure) if unknown else error.failure, scheduled=scheduled)
+            # A connection that is closed costs nothing to try again, and the loss before it closed one as well: that it
+            # is known says nothing of what speaks there now.
+            told = error.failure.code in known and error.failure.code is not Code.CONNECTION_CLOSED
+            doubtful = scheduled and not told
+            self._failed(self._dialer.second_opinion(error.failure) if doubtful else error.failure, scheduled=scheduled)
         else:
             self._lookout.hold(None)
             self._limit = limit

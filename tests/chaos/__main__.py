@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.chaos.fault import Fault
 from tests.chaos.faults import every_fault
-from tests.chaos.report import failures, fault_list, markdown, table, write_page
+from tests.chaos.report import failures, fault_list, markdown, table, verdict, write_page
 from tests.chaos.run import Matrix
 from tests.chaos.verdict import Row
 from tests.support.database import DIALECTS
@@ -73,8 +73,7 @@ def _run(faults: Sequence[Fault], dialect: str, console: Console) -> list[Row]:
 
         for number, row in enumerate(Matrix(server, say).run(faults), 1):
             rows.append(row)
-            said = "skipped" if row.skipped else "pass" if row.ok else "FAIL"
-            console.print(f"{time.monotonic() - began_s:6.1f} s  {number}/{len(faults)} {row.name}: {said}")
+            console.print(f"{time.monotonic() - began_s:6.1f} s  {number}/{len(faults)} {row.name}: {verdict(row)}")
             for line in failures(row):
                 console.print(f"          {line}", highlight=False)
     return rows

@@ -40,12 +40,15 @@ class Way:
 class Expect:
     """What must be true. `sign` finds in an answer of /health/dependencies what a process has to tell of the fault.
 
-    `told_s` is how soon each of `tellers` has to, None when there is no instant to count from. Without `sign` nobody is
-    to notice anything: no change of state, no error. `live` and `ready` are the statuses allowed.
+    `told_s` is how soon each of `tellers` has to, None when there is no instant to count from: then it is told while
+    the fault stands. Where a connection is closed first and its cause found afterwards, `closed_s` is how soon each has
+    to tell of the former. Without `sign` nobody is to notice anything: no change of state, no error. `live`, `ready`,
+    `strict` and `soft` are the statuses allowed.
     """
 
     sign: Sign | None
     told_s: float | None
+    closed_s: float | None = None
     strict: frozenset[int] = frozenset({200, 503})
     soft: frozenset[int] = frozenset({200})
     live: frozenset[int] = frozenset({200})
@@ -88,6 +91,11 @@ class Fault:
     def missing(self) -> list[str]:
         """Why this machine cannot do it; nothing when it can."""
         return [reason for need in self.needs if (reason := need())]
+
+
+def closed(*codes: str, closed_s: float = CLOSED_S, **more: Any) -> Expect:
+    """The connections end, which is told at once; of what follows, one of `codes` is told as soon as of a hang."""
+    return Expect(redis_says(*codes), HANG_S, closed_s, **more)
 
 
 def redis_says(*codes: str) -> Sign:

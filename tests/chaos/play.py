@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from shared.core.runs import RunState
 from shared.ledger.queries import get_run
 from shared.ledger.tables import attempts
-from tests.chaos.fault import NAMES, Fault, redis_noticed
+from tests.chaos.fault import NAMES, Fault, Sign, redis_noticed
 from tests.chaos.measure import Asker, LogLine, LogTail, Requester, Sample
 from tests.chaos.rig import ACCOUNTS, START_S, Rig
 from tests.support.ledger_check import broken, stored, unfinished
@@ -42,6 +42,7 @@ class Observation:
     """All that was seen of one fault. Durations are seconds; None: it did not happen."""
 
     told: Mapping[str, Told]
+    noticed: Mapping[str, Told]
     lasted_s: float
     ready: Mapping[str, list[Sample]]
     live: Mapping[str, list[Sample]]
@@ -199,7 +200,8 @@ class Play:
         watch, from_s, to_s = self.watch, self.planted_s, self.lift_began_s
         wrong = _Wrong.of(self.rig, watch.requester.promised())
         return Observation(
-            told={name: self._told(name) for name in NAMES},
+            told={name: self._told(name, self.fault.expect.sign or redis_noticed) for name in NAMES},
+            noticed={name: self._told(name, redis_noticed) for name in NAMES},
             lasted_s=to_s - from_s,
             ready={name: asker.between(from_s, to_s) for name, asker in watch.ready.items()},
             live={name: asker.between(from_s, to_s) for name, asker in watch.live.items()},
@@ -216,8 +218,7 @@ class Play:
             promised=len(set(watch.requester.promised())),
         )
 
-    def _told(self, name: str) -> Told:
-        sign = self.fault.expect.sign or redis_noticed
+    def _told(self, name: str, sign: Sign) -> Told:
         for sample in self.watch.truth[name].samples:
             if sample.at_s < self.planted_s or sample.status != 200:
                 continue

@@ -21,8 +21,8 @@ def table(rows: Sequence[Row]) -> Table:
         made.add_column(column)
     made.add_column("verdict")
     for row in rows:
-        if row.skipped:
-            made.add_row(row.name, Text(row.skipped, "dim"), *[""] * (len(COLUMNS) - 1), Text("skipped", "yellow"))
+        if not row.cells:
+            made.add_row(row.name, *[""] * len(COLUMNS), _verdict(row))
             continue
         made.add_row(row.name, *(_text(row.cells[column]) for column in COLUMNS), _verdict(row))
     return made
@@ -30,6 +30,8 @@ def table(rows: Sequence[Row]) -> Table:
 
 def failures(row: Row) -> list[str]:
     """What does not hold, in words."""
+    if row.failed:
+        return [f"{row.name}: {row.failed}"]
     return [
         f"{row.name}: {column}: {cell.shown}" + (f" (limit {cell.limit})" if cell.limit else "")
         for column, cell in row.cells.items()
@@ -41,11 +43,11 @@ def markdown(rows: Sequence[Row]) -> str:
     """For the docs."""
     lines = [f"| fault | {' | '.join(COLUMNS)} | verdict |", "|---" * (len(COLUMNS) + 2) + "|"]
     for row in rows:
-        if row.skipped:
-            lines.append(f"| `{row.name}` | {row.skipped} |{' |' * (len(COLUMNS) - 1)} skipped |")
+        if not row.cells:
+            lines.append(f"| `{row.name}` | {row.skipped} |{' |' * (len(COLUMNS) - 1)} {verdict(row)} |")
             continue
         cells = " | ".join(_marked(row.cells[column]) for column in COLUMNS)
-        lines.append(f"| `{row.name}` | {cells} | {'pass' if row.ok else '**fail**'} |")
+        lines.append(f"| `{row.name}` | {cells} | {verdict(row)} |")
     return "\n".join(lines)
 
 
@@ -68,7 +70,14 @@ def _text(cell: Cell) -> Text:
     return Text(shown, "" if cell.ok else "bold red")
 
 
+def verdict(row: Row) -> str:
+    """In one word."""
+    return "skipped" if row.skipped else "pass" if row.ok else "**fail**"
+
+
 def _verdict(row: Row) -> Text:
+    if row.skipped:
+        return Text(f"skipped: {row.skipped}", "yellow")
     return Text("pass", "green") if row.ok else Text("FAIL", "bold red")
 
 

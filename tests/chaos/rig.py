@@ -138,11 +138,13 @@ class Rig:
         """Have the server close every connection but the harness's."""
         self.admin.client_kill_filter(skipme=True)
 
-    def set_tls(self, certificate: Path, tls_port: int, plain_port: int | None = None) -> None:
-        """Have the server speak TLS with `certificate` at one port (0: at none), and plainly at the other."""
+    def set_tls(self, certificate: Path, tls_port: int) -> None:
+        """Have the server speak TLS with `certificate` at `tls_port` (0: at none), and plainly at its own port."""
+        # One after the other, since a port may change its language.
+        self.admin.config_set("port", self.redis.port)
         pairs = {"tls-auth-clients": "no", "tls-cert-file": certificate, "tls-key-file": self.certificates.key}
-        pairs |= {"tls-port": tls_port, "port": plain_port or self.redis.port}
         self.admin.execute_command("CONFIG", "SET", *(str(one) for pair in pairs.items() for one in pair))
+        self.admin.config_set("tls-port", tls_port)
 
     @contextlib.contextmanager
     def meanwhile(self, name: str, body: Body) -> Iterator[None]:

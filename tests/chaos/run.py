@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -41,19 +42,21 @@ class Matrix:
     def _row(self, fault: Fault) -> Row:
         if missing := fault.missing():
             return Row(fault.name, fault.what, {}, skipped="; ".join(missing))
-        rig = self._rig_for(fault)
-        self.say(f"{fault.name}: planted for {fault.lasts_s:g} s")
-        rig.planted += 1
         try:
-            row = judged(fault, Play(rig, fault).run())
-        except BaseException:
-            self._keep_logs(fault)
-            raise
+            row = self._judged(fault)
+        except Exception as error:  # noqa: BLE001 - one fault that cannot be planted says nothing of the next
+            row = Row(fault.name, fault.what, {}, failed="".join(traceback.format_exception(error, limit=-3)))
         if not row.ok:
             self._keep_logs(fault)
         if not row.ok or fault.spoils:
             self._end()
         return row
+
+    def _judged(self, fault: Fault) -> Row:
+        rig = self._rig_for(fault)
+        self.say(f"{fault.name}: planted for {fault.lasts_s:g} s")
+        rig.planted += 1
+        return judged(fault, Play(rig, fault).run())
 
     def _rig_for(self, fault: Fault) -> Rig:
         rig = self.rig

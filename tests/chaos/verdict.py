@@ -23,17 +23,18 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault's cells by column, or why it was not planted here."""
+    """One fault's cells by column, or why it was not planted here, or by what planting or watching it failed."""
 
     name: str
     what: str
     cells: Mapping[str, Cell]
     skipped: str = ""
+    failed: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether every cell holds."""
-        return all(cell.ok for cell in self.cells.values())
+        return not self.failed and all(cell.ok for cell in self.cells.values())
 
 
 COLUMNS = ("up", "told", "health", "strict", "soft", "healed", "run done", "ledger", "log lines")
@@ -67,13 +68,20 @@ def _told(fault: Fault, seen: Observation) -> Cell:
     if expect.sign is None:
         noticed = {name: told for name, told in seen.told.items() if told.said}
         return Cell(_sayings(noticed) or "nothing", "nothing", not noticed)
-    told = {name: seen.told[name] for name in expect.tellers}
+    told = _by({name: seen.told[name] for name in expect.tellers}, expect.told_s)
+    if expect.closed_s is None:
+        return told
+    noticed = _by({name: seen.noticed[name] for name in expect.tellers}, expect.closed_s)
+    shown = told.shown if told.shown == noticed.shown else f"{noticed.shown}; then {told.shown}"
+    return Cell(shown, f"{noticed.limit}, {told.limit}", noticed.ok and told.ok, timing=noticed.timing and told.timing)
+
+
+def _by(told: Mapping[str, Told], limit_s: float | None) -> Cell:
     silent = [name for name, one in told.items() if one.said is None]
     if silent:
-        return Cell(f"never: {', '.join(silent)}", _seconds(expect.told_s), ok=False)
+        return Cell(f"never: {', '.join(silent)}", _seconds(limit_s), ok=False)
     slowest = max(one.after_s or 0.0 for one in told.values())
-    ok = expect.told_s is None or slowest <= expect.told_s
-    return Cell(_sayings(told), _seconds(expect.told_s), ok, timing=True)
+    return Cell(_sayings(told), _seconds(limit_s), limit_s is None or slowest <= limit_s, timing=True)
 
 
 def _sayings(told: Mapping[str, Told]) -> str:

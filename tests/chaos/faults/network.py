@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, redis_says
+from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, closed, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import DIRECT, PROXY
 from tests.support.proxy import Manner
@@ -10,11 +10,6 @@ from tests.support.proxy import Manner
 TWO_MINUTES_S = 121.0
 # What happens at the next answer happens at the next beat at the latest, half a second on.
 BEAT_S = 0.5
-
-
-def closed(*codes: str, told_s: float = CLOSED_S) -> Expect:
-    """A connection that ends."""
-    return Expect(redis_says(*codes), told_s)
 
 
 def silent() -> Expect:
@@ -52,12 +47,34 @@ def answers_dropped(rig: Rig) -> Iterator[None]:
     rig.proxy.behave(Manner.PASS)
 
 
+def trickling(rig: Rig) -> Iterator[None]:
+    rig.proxy.behave(Manner.TRICKLE)
+    yield
+    rig.proxy.behave(Manner.PASS)
+
+
+def far_away(rig: Rig) -> Iterator[None]:
+    rig.proxy.behave(Manner.DELAY, delay_s=1.0)
+    yield
+    rig.proxy.behave(Manner.PASS)
+
+
 FAULTS = (
+    Fault(
+        "proxy-without-server",
+        "redis-server is killed behind a proxy that goes on accepting, and closes at once",
+        refused,
+        closed("CONNECTION_CLOSED"),
+        PROXY,
+        short=True,
+    ),
+    Fault("trickle", "answers come one byte a second", trickling, silent(), PROXY),
+    Fault("latency", "every answer takes 2 s", far_away, silent(), PROXY),
     Fault(
         "refused",
         "redis-server is killed, nothing listens any more",
         refused,
-        closed("CONNECTION_REFUSED", "CONNECTION_CLOSED"),
+        closed("CONNECTION_REFUSED"),
         DIRECT,
         lasts_s=TWO_MINUTES_S,
     ),
@@ -66,7 +83,7 @@ FAULTS = (
         "reset-in-command",
         "every connection is reset as soon as an answer is due on it, and so is every new one",
         reset,
-        closed("CONNECTION_CLOSED", told_s=BEAT_S + CLOSED_S),
+        closed("CONNECTION_CLOSED", closed_s=BEAT_S + CLOSED_S),
         PROXY,
         short=True,
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.fault import CLOSED_S, HEALED_REFUSED_S, Expect, Fault, redis_says
+from tests.chaos.fault import HEALED_REFUSED_S, Expect, Fault, closed, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import AS_USER, DATABASE, DIRECT, PASSWORD, PROXY, TLS, USER
 from tests.support import certificates
@@ -18,9 +18,9 @@ HEALED_SHORTENED_S = HEALED_REFUSED_S - 15 + DELAY_S
 TWO_MINUTES_S = 121.0
 
 
-def refusal(code: str, *, told_s: float | None = CLOSED_S, heal_s: float = HEALED_SHORTENED_S) -> Expect:
+def refusal(code: str, *, heal_s: float = HEALED_SHORTENED_S) -> Expect:
     """The connections are closed, and new ones are refused."""
-    return Expect(redis_says(code), told_s, heal_s=heal_s)
+    return closed(code, heal_s=heal_s)
 
 
 def set_user(rig: Rig, *rules: str) -> None:
@@ -161,7 +161,7 @@ FAULTS = (
         "no-database",
         "the server is restarted with fewer databases than the URL's number",
         no_database,
-        refusal("NO_DATABASE", told_s=None),
+        refusal("NO_DATABASE"),
         AS_USER,
         settings=SHORTENED,
     ),
@@ -185,7 +185,7 @@ FAULTS = (
         "tls-to-plain",
         "the port that spoke TLS speaks plainly",
         plain_for_tls,
-        refusal("TLS", told_s=None),
+        refusal("TLS"),
         TLS,
         settings=SHORTENED,
         needs=(certificates.missing,),
@@ -212,7 +212,7 @@ FAULTS = (
         "plain-to-tls",
         "the port that spoke plainly speaks TLS",
         tls_for_plain,
-        refusal("TLS", told_s=None),
+        refusal("TLS"),
         DIRECT,
         settings=SHORTENED,
         needs=(certificates.missing,),

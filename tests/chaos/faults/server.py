@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import redis as redis_py
 
-from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, redis_says
+from tests.chaos.fault import HANG_S, Expect, Fault, closed, redis_says
 from tests.chaos.rig import ACCOUNTS, Rig
 from tests.chaos.ways import DIRECT
 from tests.support.system import free_port
@@ -206,7 +206,7 @@ FAULTS = (
         "maxclients",
         "the server closes every connection and has no room for another",
         no_room_for_clients,
-        Expect(redis_says("MAXCLIENTS"), CLOSED_S),
+        closed("MAXCLIENTS"),
         DIRECT,
     ),
     Fault(
@@ -217,7 +217,7 @@ FAULTS = (
         "clients-killed",
         "the server closes every connection, once",
         clients_killed,
-        Expect(redis_says("CONNECTION_CLOSED"), CLOSED_S),
+        closed("CONNECTION_CLOSED"),
         DIRECT,
         momentary=True,
     ),
@@ -232,14 +232,14 @@ FAULTS = (
         "loading",
         f"the server is restarted and takes long to load {KEYS} keys",
         loading,
-        Expect(redis_says("LOADING"), HANG_S),
+        closed("LOADING"),
         DIRECT,
     ),
     Fault(
         "restart-empty",
         "the server is killed and started again, without its data",
         restarted_empty,
-        Expect(redis_says(*GONE), CLOSED_S),
+        closed(*GONE),
         DIRECT,
         momentary=True,
     ),
@@ -247,7 +247,7 @@ FAULTS = (
         "restart-with-data",
         "the server is killed and started again, with its data",
         restarted_with_data,
-        Expect(redis_says(*GONE), CLOSED_S),
+        closed(*GONE),
         DIRECT,
         momentary=True,
     ),
@@ -255,7 +255,7 @@ FAULTS = (
         "flapping",
         "the server is killed and started again, a second down and a second up",
         flapping,
-        Expect(redis_says(*GONE), CLOSED_S),
+        closed(*GONE),
         DIRECT,
         TWO_MINUTES_S,
         spoils=True,
