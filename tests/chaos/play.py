@@ -163,6 +163,9 @@ class Play:
     def _stand_from_the_start(self) -> None:
         with self.fault.planted(self.rig):
             self.rig.start().system.wait_serving(START_S)
+            if self.fault.expect.ready == {200}:
+                # The schema is being made: not the fault's doing.
+                self.rig.system.wait_each(lambda it: it.probe("/health/ready").status == 200, START_S, "be ready")
             self.before = {name: {} for name in NAMES}
             self.planted_s = time.monotonic()
             self._watch()

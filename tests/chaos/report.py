@@ -28,14 +28,14 @@ def table(rows: Sequence[Row]) -> Table:
     return made
 
 
-def failures(row: Row) -> list[str]:
-    """What does not hold, in words."""
+def failures(row: Row, *, timing: bool = True) -> list[str]:
+    """What does not hold, in words; without `timing` only what does not depend on how fast the machine is."""
     if row.failed:
         return [f"{row.name}: {row.failed}"]
     return [
         f"{row.name}: {column}: {cell.shown}" + (f" (limit {cell.limit})" if cell.limit else "")
         for column, cell in row.cells.items()
-        if not cell.ok
+        if not cell.ok and (timing or not cell.timing)
     ]
 
 

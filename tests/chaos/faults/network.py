@@ -54,7 +54,7 @@ def trickling(rig: Rig) -> Iterator[None]:
 
 
 def far_away(rig: Rig) -> Iterator[None]:
-    rig.proxy.behave(Manner.DELAY, delay_s=1.0)
+    rig.proxy.behave(Manner.DELAY, delay_s=2.0)
     yield
     rig.proxy.behave(Manner.PASS)
 
@@ -69,7 +69,7 @@ FAULTS = (
         short=True,
     ),
     Fault("trickle", "answers come one byte a second", trickling, silent(), PROXY),
-    Fault("latency", "every answer takes 2 s", far_away, silent(), PROXY),
+    Fault("latency", "every byte takes 2 s, each way", far_away, silent(), PROXY),
     Fault(
         "refused",
         "redis-server is killed, nothing listens any more",
