@@ -37,6 +37,14 @@ def moves(rig: Rig) -> Iterator[None]:
     rig.names.leads_to(heir.host)
 
 
+def moves_from_a_frozen_one(rig: Rig) -> Iterator[None]:
+    heir = rig.keep(RedisServer(rig.redis.port, host="127.0.0.2"))
+    rig.happens_now()
+    rig.redis.freeze()
+    yield
+    rig.names.leads_to(heir.host)
+
+
 def moves_from_a_replica(rig: Rig) -> Iterator[None]:
     heir = rig.keep(RedisServer(rig.redis.port, host="127.0.0.2"))
     rig.happens_now()
@@ -76,6 +84,14 @@ FAULTS = (
         "the server dies; its name then leads to another one, which is empty",
         moves,
         closed("CONNECTION_REFUSED"),
+        BY_NAME,
+        spoils=True,
+    ),
+    Fault(
+        "name-moves-from-frozen",
+        "the server is stopped where it stands; its name then leads to another one, which is empty",
+        moves_from_a_frozen_one,
+        Expect(redis_says("TIMEOUT"), HANG_S),
         BY_NAME,
         spoils=True,
     ),

@@ -66,7 +66,6 @@ FAULTS = (
         refused,
         closed("CONNECTION_CLOSED"),
         PROXY,
-        short=True,
     ),
     Fault("trickle", "answers come one byte a second", trickling, silent(), PROXY),
     Fault("latency", "every byte takes 2 s, each way", far_away, silent(), PROXY),

@@ -131,7 +131,6 @@ FAULTS = (
         refusal("WRONGPASS"),
         AS_USER,
         settings=SHORTENED,
-        short=True,
     ),
     Fault(
         "password-rotated",

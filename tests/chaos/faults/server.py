@@ -177,7 +177,6 @@ FAULTS = (
         DIRECT,
         momentary=True,
         settings={"WORKER_THREADS": "1"},
-        short=True,
     ),
     Fault(
         "read-only",
