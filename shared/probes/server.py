@@ -1,5 +1,6 @@
 """HTTP over waitress, with what it leaves out: a drain that loses no answer, and several servers in one process."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,9 @@ PROBE_THREADS: Final = 4
 THREADS_END_S: Final = 0.2
 # Half-open connections exhaust waitress's default of 100; the system's own limits lie above this.
 CONNECTION_LIMIT: Final = 1000
+
+# waitress writes a warning for each request that waits for a thread: a busy minute would have hundreds of them.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

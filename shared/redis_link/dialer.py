@@ -81,7 +81,7 @@ class Dialer:
             return None
 
     def leads_away(self, address: Address) -> bool:
-        """Whether the name has other addresses than this one by now. Asks at most once a second, and waits for nothing."""
+        """Whether the name has other addresses than this one by now. Asks at most once a second, waits for nothing."""
         self._resolver.ask()
         answer = self._resolver.latest()
         return isinstance(answer, tuple) and address not in answer

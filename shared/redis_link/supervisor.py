@@ -25,7 +25,7 @@ WRITE_EVERY: Final = 5
 # A caller's trouble is looked into at once, but a thousand callers' trouble not a thousand times.
 URGENT_GAP_S: Final = 0.05
 # A full pool, or a server without room for more clients, counts as amiss for this long after it was last met.
-LIMIT_HOLDS_S: Final = 5.0
+LIMIT_HOLDS_S: Final = 1.0
 
 
 class Supervisor:

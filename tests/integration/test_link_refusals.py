@@ -302,7 +302,12 @@ def test_a_port_that_speaks_tls_after_a_loss_is_told(server, certificate):
         server.kill()
         plain = server.args
         server.args = ("--tls-port", str(server.port), "--port", "0", "--tls-auth-clients", "no")
-        server.args += ("--tls-cert-file", str(certificate / "cert.pem"), "--tls-key-file", str(certificate / "key.pem"))
+        server.args += (
+            "--tls-cert-file",
+            str(certificate / "cert.pem"),
+            "--tls-key-file",
+            str(certificate / "key.pem"),
+        )
         server.start(wait=False)
         wait_for(lambda: error_code(link) == "TLS", timeout_s=20, what="told, though a closed connection was known")
         server.kill()
