@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support.redis_server import RedisServer
+
 if TYPE_CHECKING:
     from tests.chaos.rig import Rig
 
@@ -25,7 +27,7 @@ Plant = Callable[["Rig"], Iterator[None]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the processes reach Redis: `open` starts what lies between and returns REDIS_URL.
+    """How the processes reach Redis: `server` is the one, `open` starts what lies between and returns REDIS_URL.
 
     Variables that the processes need for it go into the rig's `environment`.
     """
@@ -33,7 +35,7 @@ class Way:
     name: str
     what: str
     open: "Callable[[Rig], str]"
-    redis_args: tuple[str, ...] = ()
+    server: "Callable[[Rig], RedisServer]" = lambda _rig: RedisServer()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select
@@ -48,6 +49,7 @@ class Observation:
     live: Mapping[str, list[Sample]]
     strict: list[Sample]
     soft: list[Sample]
+    bare: list[Sample]
     healed_s: float | None
     run_done_s: float | None
     ended: tuple[str, ...]
@@ -76,12 +78,13 @@ class Watch:
         self.soft = Asker(
             port, "/api/v1/costs", every_s=ROUTES_EVERY_S, keep=lambda answer: answer.headers.get("x-cache")
         )
+        self.bare = Asker(rig.bare_port, "/", every_s=HEALTH_EVERY_S)
         self.requester = Requester(port, ACCOUNTS, every_s=REQUEST_EVERY_S)
         self.logs = {name: LogTail(system[name]) for name in NAMES}
 
     @property
     def threads(self) -> "list[Asker | Requester | LogTail]":
-        askers = [*self.truth.values(), *self.ready.values(), *self.live.values(), self.strict, self.soft]
+        askers = [*self.truth.values(), *self.ready.values(), *self.live.values(), self.strict, self.soft, self.bare]
         return [*askers, self.requester, *self.logs.values()]
 
     def start(self) -> None:
@@ -145,16 +148,15 @@ class Play:
         self.watch.flow(on=not self.fault.idle)
         pass_time(FLOW_S)
         for name, asker in self.watch.truth.items():
-            wait_for(lambda asker=asker: asker.samples, 10, f"{name} to answer")
+            wait_for(partial(_has_asked, asker), 10, f"{name} to answer")
         self.before = {name: asker.samples[-1].said for name, asker in self.watch.truth.items()}
         if not self.fault.idle:
             self.watch.requester.ask()
 
     def _stand(self) -> None:
-        self.rig.planted_at_s = None
-        began_s = time.monotonic()
+        self.rig.happens_now()
         with self.fault.planted(self.rig):
-            self.planted_s = self.rig.planted_at_s or began_s
+            self.planted_s = self.rig.planted_at_s
             self.watch.flow(on=True)
             pass_time(max(0.0, self.planted_s + self.fault.lasts_s - time.monotonic()))
             self.lift_began_s = time.monotonic()
@@ -210,6 +212,7 @@ class Play:
             live={name: asker.between(from_s, to_s) for name, asker in watch.live.items()},
             strict=watch.strict.between(from_s, to_s),
             soft=watch.soft.between(from_s, to_s),
+            bare=watch.bare.between(from_s, to_s),
             healed_s=None if self.well_s is None else max(0.0, self.well_s - self.lifted_s),
             run_done_s=None if self.run_done_s is None else max(0.0, self.run_done_s - self.lifted_s),
             ended=tuple(name for name in NAMES if self.rig.system[name].process.poll() is not None),
@@ -261,6 +264,10 @@ class _Wrong:
         with rig.db.read() as connection:
             twice = connection.scalars(succeeded).all()
         return cls(len(undone) + len(days), len(doubled), len(twice), tuple(broken(rig.db, rig.expected)))
+
+
+def _has_asked(asker: Asker) -> bool:
+    return bool(asker.samples)
 
 
 def _body(answer: Answer) -> Any:

@@ -11,6 +11,8 @@ from tests.chaos.verdict import COLUMNS, Cell, Row
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/resilience.md"
 BEGIN, END = "<!-- matrix begins: written by python -m tests.chaos --docs -->", "<!-- matrix ends -->"
+SEEN = "### What was seen"
+HEAD = (f"| fault | {' | '.join(COLUMNS)} | verdict |", "|---" * (len(COLUMNS) + 2) + "|")
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -39,30 +41,29 @@ def failures(row: Row, *, timing: bool = True) -> list[str]:
     ]
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """For the docs."""
-    lines = [f"| fault | {' | '.join(COLUMNS)} | verdict |", "|---" * (len(COLUMNS) + 2) + "|"]
-    for row in rows:
-        if not row.cells:
-            lines.append(f"| `{row.name}` | {row.skipped} |{' |' * (len(COLUMNS) - 1)} {verdict(row)} |")
-            continue
-        cells = " | ".join(_marked(row.cells[column]) for column in COLUMNS)
-        lines.append(f"| `{row.name}` | {cells} | {verdict(row)} |")
-    return "\n".join(lines)
+def write_page(faults: Sequence[Fault], rows: Sequence[Row]) -> None:
+    """Write every fault and what was seen of it between the markers of the page; what is not in `rows` stays."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    known, _, after = rest.partition(END)
+    lines = {line.split("`")[1]: line for line in known.partition(SEEN)[2].splitlines() if line.startswith("| `")}
+    lines |= {row.name: markdown(row) for row in rows}
+    seen = [lines.get(fault.name, f"| `{fault.name}` |{' |' * len(COLUMNS)} not measured |") for fault in faults]
+    text = "\n".join([fault_list(faults), "", SEEN, "", *HEAD, *seen])
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def fault_list(faults: Sequence[Fault]) -> str:
-    """The faults in words, for the docs."""
+    """The faults in words."""
     lines = ["| fault | what happens | way to Redis | lasts |", "|---|---|---|---|"]
     lines += [f"| `{fault.name}` | {fault.what} | {fault.way.name} | {fault.lasts_s:g} s |" for fault in faults]
     return "\n".join(lines)
 
 
-def write_page(text: str) -> None:
-    """Put `text` between the markers of the page."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+def markdown(row: Row) -> str:
+    """A row of the page's table."""
+    if not row.cells:
+        return f"| `{row.name}` | {row.skipped} |{' |' * (len(COLUMNS) - 1)} {verdict(row)} |"
+    return f"| `{row.name}` | {' | '.join(_marked(row.cells[column]) for column in COLUMNS)} | {verdict(row)} |"
 
 
 def _text(cell: Cell) -> Text:

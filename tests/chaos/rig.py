@@ -20,12 +20,13 @@ from tests.support.certificates import Certificates
 from tests.support.fleet import source
 from tests.support.ledger_check import unfinished
 from tests.support.names import Names
+from tests.support.netns import Namespace
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import TcpProxy
 from tests.support.redis_server import RedisServer
 from tests.support.system import System
 from tests.support.waiting import wait_for, wait_none
-from tests.support.wall_clock import WallClock
+from tests.support.wall_clock import ShiftedClock
 
 T = TypeVar("T")
 Body = Callable[[threading.Event], object]
@@ -44,6 +45,7 @@ class Rig:
     way: Way
     settings: Mapping[str, str]
     database: PostgresServer | None = None
+    bare_port: int = 0
     folder: Path = field(init=False)
     redis: RedisServer = field(init=False)
     system: System = field(init=False)
@@ -54,7 +56,8 @@ class Rig:
     names: Names = field(init=False)
     certificates: Certificates = field(init=False)
     tls_port: int = field(init=False)
-    clock: WallClock = field(init=False)
+    clock: ShiftedClock = field(init=False)
+    namespace: Namespace = field(init=False)
     # Whoever asks for runs while a fault is planted.
     requester: Requester = field(init=False)
     expected: Mapping[tuple[str, date], Decimal] = field(init=False)
@@ -62,7 +65,7 @@ class Rig:
     quiet_since_s: float = field(default_factory=time.monotonic)
     planted: int = 0
     environment: dict[str, str] = field(default_factory=dict)
-    planted_at_s: float | None = None
+    planted_at_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -73,7 +76,7 @@ class Rig:
         enter = self._stack.enter_context
         self.folder = Path(enter(tempfile.TemporaryDirectory(prefix="holdfast-chaos-")))
         self.expected = source(self.folder, ACCOUNTS, DAYS)
-        self.redis = enter(RedisServer(args=self.way.redis_args))
+        self.redis = enter(self.way.server(self))
         self.database_url = f"sqlite:///{self.folder}/holdfast.db"
         if self.database is not None:
             self.database_url = self.database.create_database()
@@ -122,7 +125,11 @@ class Rig:
         """A connection to Redis of the harness's own that was made before the fault and stays."""
         if self._admin is None:
             self._admin = redis_py.Redis(
-                port=self.redis.port, single_connection_client=True, socket_timeout=30, client_name="chaos"
+                host=self.redis.host,
+                port=self.redis.port,
+                single_connection_client=True,
+                socket_timeout=30,
+                client_name="chaos",
             )
             self._admin.ping()
         return self._admin

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.fault import Fault
 from tests.chaos.play import Play
+from tests.chaos.reference import reference
 from tests.chaos.rig import Rig
 from tests.chaos.verdict import Row, judged
 from tests.support.postgres import PostgresServer
@@ -29,15 +30,17 @@ class Matrix:
     database: PostgresServer | None
     say: Callable[[str], object] = lambda _line: None
     rig: Rig | None = None
+    bare_port: int = 0
     rows: list[Row] = field(default_factory=list)
 
     def run(self, faults: Sequence[Fault]) -> Iterator[Row]:
         """Each fault's row as soon as it is known."""
-        try:
-            for fault in faults:
-                yield self._row(fault)
-        finally:
-            self._end()
+        with reference() as self.bare_port:
+            try:
+                for fault in faults:
+                    yield self._row(fault)
+            finally:
+                self._end()
 
     def _row(self, fault: Fault) -> Row:
         if missing := fault.missing():
@@ -65,7 +68,7 @@ class Matrix:
             return rig.wait_well()
         self._end()
         self.say(f"{fault.name}: starting the processes ({fault.way.name})")
-        self.rig = Rig(fault.way, fault.settings, self.database)
+        self.rig = Rig(fault.way, fault.settings, self.database, self.bare_port)
         self.rig.prepare()
         return self.rig if fault.at_start else self.rig.start().wait_well()
 

@@ -4,9 +4,11 @@ from tests.chaos.fault import Way
 from tests.chaos.rig import Rig
 from tests.support.certificates import Certificates
 from tests.support.names import NAME, Names
+from tests.support.netns import Namespace
 from tests.support.proxy import TcpProxy
+from tests.support.redis_server import RedisServer
 from tests.support.system import free_port
-from tests.support.wall_clock import WallClock, clock_library
+from tests.support.wall_clock import ShiftedClock
 
 USER, PASSWORD, DATABASE = "holdfast", "right-secret", 1
 
@@ -35,11 +37,15 @@ def _encrypted(rig: Rig) -> str:
 
 
 def _under_a_clock(rig: Rig) -> str:
-    library = clock_library()
-    assert library is not None, "the fault that needs it says so"
-    rig.clock = WallClock(rig.folder, library)
+    rig.clock = ShiftedClock(rig.folder)
     rig.environment |= rig.clock.environment
     return rig.redis.url
+
+
+def _elsewhere(rig: Rig) -> RedisServer:
+    rig.namespace = rig.keep(Namespace())
+    open_to_us = ("--protected-mode", "no")
+    return RedisServer(args=open_to_us, host=rig.namespace.address, prefix=rig.namespace.prefix)
 
 
 DIRECT = Way("direct", "straight to the server", lambda rig: rig.redis.url)
@@ -48,8 +54,9 @@ AS_USER = Way(
     "user",
     f"as a user with a password, on database {DATABASE}",
     _as_user,
-    redis_args=("--user", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all"),
+    lambda _rig: RedisServer(args=("--user", USER, "on", f">{PASSWORD}", "~*", "&*", "+@all")),
 )
 BY_NAME = Way("name", "by a name that a name service resolves", _by_name)
 TLS = Way("TLS", "over TLS, the certificate checked", _encrypted)
 CLOCK = Way("clock", "straight to the server, every process under a clock that can be set", _under_a_clock)
+NETWORK = Way("network", "in a network namespace of its own, with a firewall", lambda rig: rig.redis.url, _elsewhere)

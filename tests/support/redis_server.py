@@ -44,9 +44,16 @@ class RedisServer:
     """redis-server in a temporary folder. `start` after `kill` comes back empty, since nothing is saved by default."""
 
     def __init__(
-        self, port: int | None = None, binary: str | None = None, args: Sequence[str] = (), host: str = "127.0.0.1"
+        self,
+        port: int | None = None,
+        binary: str | None = None,
+        args: Sequence[str] = (),
+        *,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
     ) -> None:
         self.host = host
+        self._prefix = prefix
         self.port = port or free_port()
         self.binary = binary or find_binary()
         self.args = tuple(args)
@@ -66,7 +73,7 @@ class RedisServer:
     def start(self, *, wait: bool = True) -> Self:
         if self.binary is None:
             raise FileNotFoundError("no redis-server was found")
-        command = [self.binary, "--port", str(self.port), "--bind", self.host, "--dir", str(self.folder)]
+        command = [*self._prefix, self.binary, "--port", str(self.port), "--bind", self.host, "--dir", str(self.folder)]
         command += ["--save", "", "--appendonly", "no", *self.args]
         log = (self.folder / "server.log").open("ab")
         with log:

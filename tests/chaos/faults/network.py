@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, closed, redis_says
 from tests.chaos.rig import Rig
-from tests.chaos.ways import DIRECT, PROXY
+from tests.chaos.ways import DIRECT, NETWORK, PROXY
+from tests.support import netns
 from tests.support.proxy import Manner
 
 TWO_MINUTES_S = 121.0
@@ -59,6 +60,18 @@ def far_away(rig: Rig) -> Iterator[None]:
     rig.proxy.behave(Manner.PASS)
 
 
+def packets_dropped(rig: Rig) -> Iterator[None]:
+    rig.namespace.block(rig.redis.port)
+    yield
+    rig.namespace.unblock()
+
+
+def packets_rejected(rig: Rig) -> Iterator[None]:
+    rig.namespace.block(rig.redis.port, netns.REJECT)
+    yield
+    rig.namespace.unblock()
+
+
 FAULTS = (
     Fault(
         "proxy-without-server",
@@ -95,4 +108,21 @@ FAULTS = (
         idle=True,
     ),
     Fault("dropped-in-command", "commands arrive, their answers do not", answers_dropped, silent(), PROXY, short=True),
+    Fault(
+        "packets-dropped",
+        "a firewall drops every packet to the server",
+        packets_dropped,
+        Expect(redis_says("TIMEOUT", "CONNECT_TIMEOUT"), HANG_S),
+        NETWORK,
+        lasts_s=8.0,
+        needs=(netns.missing,),
+    ),
+    Fault(
+        "packets-rejected",
+        "a firewall answers every packet to the server with a reset",
+        packets_rejected,
+        closed("CONNECTION_REFUSED", "CONNECTION_CLOSED", closed_s=BEAT_S + CLOSED_S),
+        NETWORK,
+        needs=(netns.missing,),
+    ),
 )

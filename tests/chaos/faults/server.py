@@ -56,7 +56,7 @@ def cannot_save(rig: Rig) -> Iterator[None]:
 
 
 def no_room_for_clients(rig: Rig) -> Iterator[None]:
-    most = rig.admin.config_get("maxclients")["maxclients"]
+    most = str(rig.admin.config_get("maxclients")["maxclients"])
     rig.admin.config_set("maxclients", 1)
     rig.happens_now()
     rig.kill_clients()

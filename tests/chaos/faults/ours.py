@@ -9,7 +9,7 @@ from tests.chaos.rig import Rig
 from tests.chaos.ways import CLOCK, DIRECT
 from tests.support.system import request
 from tests.support.waiting import pass_time
-from tests.support.wall_clock import clock_library
+from tests.support.wall_clock import compiler
 
 THREADS = 200
 
@@ -45,7 +45,7 @@ def clock_set(rig: Rig) -> Iterator[None]:
 
 def no_clock() -> str | None:
     """Why the clock cannot be set for some processes alone."""
-    return None if clock_library() else "no libfaketime (Debian's package faketime)"
+    return None if compiler() else "no C compiler"
 
 
 FAULTS = (
