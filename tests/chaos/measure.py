@@ -96,15 +96,22 @@ class Requester(threading.Thread):
         self._accounts = accounts
         self._every_s = every_s
         self._stop_asking = threading.Event()
+        self._asking = threading.Lock()
         self.go = threading.Event()
 
     def run(self) -> None:
         """Ask whenever `go` is set."""
         number = 0
         while not self._stop_asking.wait(self._every_s):
-            if self.go.is_set():
-                self.ask(self._accounts[number % len(self._accounts)])
-                number += 1
+            with self._asking:
+                if self.go.is_set():
+                    self.ask(self._accounts[number % len(self._accounts)])
+                    number += 1
+
+    def wait_idle(self) -> None:
+        """Once `go` is cleared: wait for the answer to whatever was asked before."""
+        with self._asking:
+            pass
 
     def stop(self) -> None:
         """End the thread."""

@@ -25,6 +25,9 @@ TRUTH_EVERY_S = 0.025
 ROUTES_EVERY_S = 0.25
 REQUEST_EVERY_S = 0.5
 FLOW_S = 1.5
+# Runs that were requested this long before a fault that is over at once, and still wait, are those it met.
+MET_S = 1.0
+WAITING = frozenset({RunState.PENDING, RunState.QUEUED})
 # Beyond every limit: what takes longer than this has not healed.
 HEAL_S = 45.0
 SETTLE_S = 60.0
@@ -157,10 +160,12 @@ class Play:
         self.rig.happens_now()
         with self.fault.planted(self.rig):
             self.planted_s = self.rig.planted_at_s
+            if self.fault.momentary:
+                self.left = self._undone(self.planted_s - MET_S, self.planted_s, WAITING)
             self.watch.flow(on=True)
             pass_time(max(0.0, self.planted_s + self.fault.lasts_s - time.monotonic()))
             self.lift_began_s = time.monotonic()
-        self.lifted_s = self.planted_s if self.fault.momentary else time.monotonic()
+        self._lifted()
 
     def _stand_from_the_start(self) -> None:
         with self.fault.planted(self.rig):
@@ -174,29 +179,41 @@ class Play:
             self.watch.flow(on=True)
             pass_time(self.fault.lasts_s)
             self.lift_began_s = time.monotonic()
-        self.lifted_s = time.monotonic()
+        self._lifted()
+
+    def _lifted(self) -> None:
+        if self.fault.momentary:
+            self.lifted_s = self.planted_s
+        else:
+            self.lifted_s = time.monotonic()
+            self.left = self._undone(self.planted_s, self.lift_began_s, frozenset(RunState) - {RunState.SUCCEEDED})
+        # Whatever was requested is done already: nobody had to wait for the lift.
+        self.run_done_s: float | None = None if self.left else self.lifted_s
 
     def _heal(self) -> None:
         with contextlib.suppress(AssertionError):
             wait_for(lambda: self.watch.well_since(self.lifted_s), HEAL_S, "everybody to be well")
         self.well_s = self.watch.well_since(self.lifted_s)
-        self.run_done_s: float | None = None
-        asked = self.watch.requester.promised(self.planted_s, self.lift_began_s)
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: self._one_done(asked), HEAL_S, "a run requested meanwhile to be done")
+            wait_for(self._one_done, HEAL_S, "a run requested meanwhile to be done")
 
-    def _one_done(self, asked: list[int]) -> bool:
-        """Whether the first run requested during the fault is done; notes when."""
-        if not asked:
-            return True
-        run = get_run(self.rig.db, asked[0])
-        if run.state is RunState.SUCCEEDED and run.finished_at is not None:
-            now_s, wall_s = time.monotonic(), time.time()
-            self.run_done_s = now_s - (wall_s - run.finished_at.timestamp())
-        return self.run_done_s is not None
+    def _undone(self, from_s: float, to_s: float, states: frozenset[RunState]) -> list[int]:
+        """The runs requested in that time that are in one of these states."""
+        runs = dict.fromkeys(self.watch.requester.promised(from_s, to_s))
+        return [run for run in runs if get_run(self.rig.db, run).state in states]
+
+    def _one_done(self) -> bool:
+        """Whether one of those that waited is done; notes when."""
+        now_s, wall_s = time.monotonic(), time.time()
+        runs = [get_run(self.rig.db, run) for run in self.left]
+        ends = [run.finished_at.timestamp() for run in runs if run.state is RunState.SUCCEEDED and run.finished_at]
+        if ends:
+            self.run_done_s = now_s - (wall_s - min(ends))
+        return bool(ends) or not runs
 
     def _settle(self) -> None:
         self.watch.flow(on=False)
+        self.watch.requester.wait_idle()
         deadline_s = time.monotonic() + SETTLE_S
         while unfinished(self.rig.db, self.rig.expected) and time.monotonic() < deadline_s:
             threading.Event().wait(ASK_S)
