@@ -33,13 +33,14 @@ def main() -> int:
         for fault in chosen:
             console.print(f"{fault.name:24} {fault.what}", highlight=False)
         return 0
-    rows = [] if arguments.unmeasured else _run(chosen, arguments.database, console)
+    if arguments.unmeasured:
+        write_page(every_fault(), [])
+        return 0
+    rows = _run(chosen, arguments, console)
     console.print(table(rows))
     for row in rows:
         for line in failures(row):
             console.print(line, style="red", highlight=False)
-    if arguments.docs:
-        write_page(every_fault(), rows)
     return 0 if all(row.ok for row in rows) else 1
 
 
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true", help="the few that the tests run")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     parser.add_argument("--docs", action="store_true", help="write what was seen into docs/resilience.md")
-    parser.add_argument("--unmeasured", action="store_true", help="plant nothing: with --docs, list what there is")
+    parser.add_argument("--unmeasured", action="store_true", help="plant nothing, only list in the page what there is")
     parser.add_argument("--database", choices=DIALECTS, default="postgresql")
     return parser
 
@@ -62,10 +63,10 @@ def _chosen(arguments: argparse.Namespace) -> list[Fault]:
     return [fault for fault in faults if not arguments.fault or fault.name in arguments.fault]
 
 
-def _run(faults: Sequence[Fault], dialect: str, console: Console) -> list[Row]:
+def _run(faults: Sequence[Fault], arguments: argparse.Namespace, console: Console) -> list[Row]:
     rows: list[Row] = []
     began_s = time.monotonic()
-    with _database(dialect) as server, console.status("starting") as status:
+    with _database(arguments.database) as server, console.status("starting") as status:
 
         def say(line: str) -> None:
             status.update(line)
@@ -77,6 +78,8 @@ def _run(faults: Sequence[Fault], dialect: str, console: Console) -> list[Row]:
             console.print(f"{time.monotonic() - began_s:6.1f} s  {number}/{len(faults)} {row.name}: {verdict(row)}")
             for line in failures(row):
                 console.print(f"          {line}", highlight=False)
+            if arguments.docs:
+                write_page(every_fault(), [row])
     return rows
 
 

@@ -51,7 +51,8 @@ class Matrix:
             row = Row(fault.name, fault.what, {}, failed="".join(traceback.format_exception(error, limit=-3)))
         if not row.ok:
             self._keep_logs(fault)
-        if not row.ok or fault.spoils:
+        # Slow is not broken: only what was wrong may have left something behind.
+        if row.wrong or fault.spoils:
             self._end()
         return row
 

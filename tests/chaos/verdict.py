@@ -36,6 +36,11 @@ class Row:
         """Whether every cell holds."""
         return not self.failed and all(cell.ok for cell in self.cells.values())
 
+    @property
+    def wrong(self) -> bool:
+        """Whether anything does not hold that does not depend on how fast the machine is."""
+        return bool(self.failed) or any(not cell.ok and not cell.timing for cell in self.cells.values())
+
 
 COLUMNS = ("up", "told", "health", "strict", "soft", "healed", "run done", "ledger", "log lines", "machine")
 
