@@ -17,7 +17,7 @@ from tests.chaos.report import failures, table, verdict, write_page
 from tests.chaos.run import Matrix
 from tests.chaos.verdict import Row
 from tests.support.database import DIALECTS
-from tests.support.postgres import PostgresServer, start_postgres
+from tests.support.postgres import PostgresServer, postgres_folder, start_postgres
 
 # A table that goes into a file is not broken for a screen.
 PAPER_COLUMNS = 220
@@ -88,6 +88,8 @@ def _database(dialect: str) -> Iterator[PostgresServer | None]:
     if dialect != "postgresql":
         yield None
         return
+    if postgres_folder() is None:
+        sys.exit("no PostgreSQL on this machine: --database sqlite does without")
     with contextlib.closing(start_postgres()) as server:
         yield server
 

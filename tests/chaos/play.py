@@ -6,24 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from sqlalchemy import func, select
 
 from shared.core.runs import RunState
 from shared.ledger.queries import get_run
-from shared.ledger.tables import attempts
 from tests.chaos.fault import NAMES, Fault, Sign, redis_noticed
-from tests.chaos.measure import Asker, LogLine, LogTail, Requester, Sample
-from tests.chaos.rig import ACCOUNTS, START_S, Rig
-from tests.support.ledger_check import broken, stored, unfinished
-from tests.support.system import Answer
+from tests.chaos.measure import Asker, Sample
+from tests.chaos.outcome import Wrong
+from tests.chaos.rig import START_S, Rig
+from tests.chaos.watch import Watch
+from tests.support.ledger_check import unfinished
 from tests.support.waiting import ASK_S, pass_time, wait_for
 
-HEALTH_EVERY_S = 0.04
-TRUTH_EVERY_S = 0.025
-ROUTES_EVERY_S = 0.25
-REQUEST_EVERY_S = 0.5
 FLOW_S = 1.5
 # Runs that were requested this long before a fault that is over at once, and still wait, are those it met.
 MET_S = 1.0
@@ -63,57 +56,6 @@ class Observation:
     # By process id, as the log has it.
     lines: Mapping[str, list[tuple[float, str]]]
     promised: int
-
-
-class Watch:
-    """Everybody who asks, started together and stopped together."""
-
-    def __init__(self, rig: Rig) -> None:
-        system = rig.system
-        self.truth = {
-            name: Asker(system[name].probe_port, "/health/dependencies", every_s=TRUTH_EVERY_S, keep=_body)
-            for name in NAMES
-        }
-        self.ready = self._health(rig, "/health/ready", lambda answer: answer.body["status"])
-        self.live = self._health(rig, "/health/live", lambda answer: answer.body["status"])
-        port = system["status_api"].port
-        self.strict = Asker(port, "/api/v1/queues", every_s=ROUTES_EVERY_S)
-        self.soft = Asker(
-            port, "/api/v1/costs", every_s=ROUTES_EVERY_S, keep=lambda answer: answer.headers.get("x-cache")
-        )
-        self.bare = Asker(rig.bare_port, "/", every_s=HEALTH_EVERY_S)
-        self.requester = Requester(port, ACCOUNTS, every_s=REQUEST_EVERY_S)
-        self.logs = {name: LogTail(system[name]) for name in NAMES}
-
-    @property
-    def threads(self) -> "list[Asker | Requester | LogTail]":
-        askers = [*self.truth.values(), *self.ready.values(), *self.live.values(), self.strict, self.soft, self.bare]
-        return [*askers, self.requester, *self.logs.values()]
-
-    def start(self) -> None:
-        """Start asking."""
-        for thread in self.threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Stop asking."""
-        for thread in self.threads:
-            thread.stop()
-
-    def flow(self, *, on: bool) -> None:
-        """Let runs and the routes that need Redis flow, or not."""
-        for one in (self.requester, self.strict, self.soft):
-            (one.go.set if on else one.go.clear)()
-
-    def well_since(self, since_s: float) -> float | None:
-        """When, after `since_s`, each process was first connected and healthy with all others; None when not yet."""
-        latest = [_first_well(self.truth[name], since_s, _connected) for name in NAMES]
-        latest += [_first_well(self.ready[name], since_s, _healthy) for name in NAMES]
-        return None if None in latest else max(at_s for at_s in latest if at_s is not None)
-
-    @staticmethod
-    def _health(rig: Rig, path: str, keep: Any) -> dict[str, Asker]:
-        return {name: Asker(rig.system[name].probe_port, path, every_s=HEALTH_EVERY_S, keep=keep) for name in NAMES}
 
 
 @dataclass
@@ -220,7 +162,7 @@ class Play:
 
     def _observed(self) -> Observation:
         watch, from_s, to_s = self.watch, self.planted_s, self.lift_began_s
-        wrong = _Wrong.of(self.rig, watch.requester.promised())
+        wrong = Wrong.of(self.rig, watch.requester.promised())
         return Observation(
             told={name: self._told(name, self.fault.expect.sign or redis_noticed) for name in NAMES},
             noticed={name: self._told(name, redis_noticed) for name in NAMES},
@@ -256,60 +198,5 @@ class Play:
                 yield f"{name} {pid}", [(line.at_s - from_s, line.text) for line in lines if line.pid == pid]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wrong:
-    """What the ledger says in the end."""
-
-    lost: int
-    doubled: int
-    twice: int
-    other: tuple[str, ...]
-
-    @classmethod
-    def of(cls, rig: Rig, promised: list[int]) -> "_Wrong":
-        """Days that are missing and promised runs that are not done; days stored more than once; runs done twice."""
-        undone = [run for run in set(promised) if get_run(rig.db, run).state is not RunState.SUCCEEDED]
-        days = [line for line in unfinished(rig.db, rig.expected) if line.startswith("not covered")]
-        sums = stored(rig.db)
-        doubled = [key for key, amount in sums.items() if amount > rig.expected.get(key, 0)]
-        succeeded = (
-            select(attempts.c.run_id)
-            .where(attempts.c.outcome == "succeeded")
-            .group_by(attempts.c.run_id)
-            .having(func.count() > 1)
-        )
-        with rig.db.read() as connection:
-            twice = connection.scalars(succeeded).all()
-        return cls(len(undone) + len(days), len(doubled), len(twice), tuple(broken(rig.db, rig.expected)))
-
-
 def _has_asked(asker: Asker) -> bool:
     return bool(asker.samples)
-
-
-def _body(answer: Answer) -> Any:
-    return answer.body
-
-
-def _connected(sample: Sample) -> bool:
-    if sample.status != 200:
-        return False
-    redis = sample.said["redis"]
-    return redis["connectionState"] == "connected" and redis["lastError"] is None
-
-
-def _healthy(sample: Sample) -> bool:
-    return sample.status == 200 and sample.said == "healthy"
-
-
-def _first_well(asker: Asker, since_s: float, well: Any) -> float | None:
-    """The end of the first good answer after the last bad one since then."""
-    found: float | None = None
-    for sample in reversed(list(asker.samples)):
-        if sample.at_s < since_s or not well(sample):
-            break
-        found = sample.end_s
-    return found
-
-
-__all__ = ["LogLine", "Observation", "Play", "Told"]

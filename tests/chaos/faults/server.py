@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import redis as redis_py
 
 from tests.chaos.fault import HANG_S, Expect, Fault, closed, redis_says
-from tests.chaos.rig import ACCOUNTS, Rig
+from tests.chaos.rig import Rig
 from tests.chaos.ways import DIRECT
 from tests.support.system import free_port
 from tests.support.waiting import wait_for
 
 TWO_MINUTES_S = 121.0
-KEYS = 20_000
 SERVES = frozenset({200})
 
 
@@ -103,50 +102,6 @@ def idle_clients_closed(rig: Rig) -> Iterator[None]:
     rig.admin.config_set("timeout", 0)
 
 
-def forgets(rig: Rig) -> Iterator[None]:
-    last = str(max(day for _, day in rig.expected))
-    for account in ACCOUNTS:
-        rig.requester.ask(account, start=last, end=last)
-    rig.happens_now()
-    rig.admin.flushall()
-    yield
-
-
-def loading(rig: Rig) -> Iterator[None]:
-    with rig.admin.pipeline(transaction=False) as pipe:
-        for number in range(KEYS):
-            pipe.set(f"key:{number}", "x" * 200)
-        pipe.execute()
-    rig.admin.save()
-    args = rig.redis.args
-    rig.redis.args = (*args, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
-    rig.happens_now()
-    rig.restart_redis(start=False)
-    rig.redis.start(wait=False)
-    yield
-    rig.redis.args = args
-    wait_for(lambda: _loads_at_full_speed(rig), 10, "the server to load at full speed")
-    rig.redis.wait_ready()
-
-
-def _loads_at_full_speed(rig: Rig) -> bool:
-    with contextlib.suppress(redis_py.ConnectionError, redis_py.BusyLoadingError), rig.redis.admin() as client:
-        return bool(client.config_set("key-load-delay", 0))
-    return False
-
-
-def restarted_empty(rig: Rig) -> Iterator[None]:
-    rig.restart_redis()
-    yield
-
-
-def restarted_with_data(rig: Rig) -> Iterator[None]:
-    rig.admin.save()
-    rig.happens_now()
-    rig.restart_redis()
-    yield
-
-
 def flapping(rig: Rig) -> Iterator[None]:
     def flap(stop: threading.Event) -> None:
         there = True
@@ -169,15 +124,6 @@ GONE = ("CONNECTION_REFUSED", "CONNECTION_CLOSED")
 FAULTS = (
     Fault("oom", "no memory is left for writes", out_of_memory, limited("OOM"), DIRECT, short=True),
     Fault("misconf", "the server cannot save to its disk and refuses writes", cannot_save, limited("MISCONF"), DIRECT),
-    Fault(
-        "flushall",
-        "every key is removed while runs are queued",
-        forgets,
-        Expect(None, None, strict=SERVES),
-        DIRECT,
-        momentary=True,
-        settings={"WORKER_THREADS": "1"},
-    ),
     Fault(
         "read-only",
         "the server becomes a replica",
@@ -226,29 +172,6 @@ FAULTS = (
         idle_clients_closed,
         Expect(None, None, strict=SERVES),
         DIRECT,
-    ),
-    Fault(
-        "loading",
-        f"the server is restarted and takes long to load {KEYS} keys",
-        loading,
-        closed("LOADING"),
-        DIRECT,
-    ),
-    Fault(
-        "restart-empty",
-        "the server is killed and started again, without its data",
-        restarted_empty,
-        closed(*GONE),
-        DIRECT,
-        momentary=True,
-    ),
-    Fault(
-        "restart-with-data",
-        "the server is killed and started again, with its data",
-        restarted_with_data,
-        closed(*GONE),
-        DIRECT,
-        momentary=True,
     ),
     Fault(
         "flapping",
