@@ -1,14 +1,34 @@
 """What the ledger says in the end."""
 
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import func, select
 
+from shared.core.errors import DatabaseUnavailableError
 from shared.core.runs import RunState
 from shared.ledger.queries import get_run
 from shared.ledger.tables import attempts
 from tests.chaos.rig import Rig
 from tests.support.ledger_check import broken, stored, unfinished
+from tests.support.waiting import ASK_S
+
+T = TypeVar("T")
+
+
+def patiently(ask: Callable[[], T], timeout_s: float) -> T:
+    """The answer to `ask`, asked again while the database is away, for `timeout_s` at most."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            return ask()
+        except DatabaseUnavailableError:
+            if time.monotonic() >= deadline_s:
+                raise
+            threading.Event().wait(ASK_S)
 
 
 @dataclass(frozen=True, slots=True)

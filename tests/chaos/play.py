@@ -11,7 +11,7 @@ from shared.core.runs import RunState
 from shared.ledger.queries import get_run
 from tests.chaos.fault import NAMES, Fault, Sign, redis_noticed
 from tests.chaos.measure import Asker, Sample
-from tests.chaos.outcome import Wrong
+from tests.chaos.outcome import Wrong, patiently
 from tests.chaos.rig import START_S, Rig
 from tests.chaos.watch import Watch
 from tests.support.ledger_check import unfinished
@@ -142,12 +142,13 @@ class Play:
     def _undone(self, from_s: float, to_s: float, states: frozenset[RunState]) -> list[int]:
         """The runs requested in that time that are in one of these states."""
         runs = dict.fromkeys(self.watch.requester.promised(from_s, to_s))
-        return [run for run in runs if get_run(self.rig.db, run).state in states]
+        # The database may be what has only just come back.
+        return [run for run in runs if patiently(partial(get_run, self.rig.db, run), HEAL_S).state in states]
 
     def _one_done(self) -> bool:
         """Whether one of those that waited is done; notes when."""
         now_s, wall_s = time.monotonic(), time.time()
-        runs = [get_run(self.rig.db, run) for run in self.left]
+        runs = [patiently(partial(get_run, self.rig.db, run), HEAL_S) for run in self.left]
         ends = [run.finished_at.timestamp() for run in runs if run.state is RunState.SUCCEEDED and run.finished_at]
         if ends:
             self.run_done_s = now_s - (wall_s - min(ends))
@@ -157,7 +158,8 @@ class Play:
         self.watch.flow(on=False)
         self.watch.requester.wait_idle()
         deadline_s = time.monotonic() + SETTLE_S
-        while unfinished(self.rig.db, self.rig.expected) and time.monotonic() < deadline_s:
+        left = partial(unfinished, self.rig.db, self.rig.expected)
+        while patiently(left, SETTLE_S) and time.monotonic() < deadline_s:
             threading.Event().wait(ASK_S)
 
     def _observed(self) -> Observation:
