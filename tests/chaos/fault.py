@@ -69,7 +69,8 @@ class Fault:
     `at_start` is planted before the processes are started.
     `lasts_s` of 120 or more has its log lines judged minute by minute. `idle`: no runs and no requests that need Redis
     are made just before, so that only beats can notice. `needs` gives the reasons why a machine cannot do it. `spoils`:
-    no other fault may be planted under the same processes afterwards.
+    no other fault may be planted under the same processes afterwards. `on_sqlite`: the database is a file, whatever the
+    others have.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Fault:
     idle: bool = False
     at_start: bool = False
     momentary: bool = False
+    on_sqlite: bool = False
     spoils: bool = False
     short: bool = False
 

@@ -64,12 +64,13 @@ class Matrix:
 
     def _rig_for(self, fault: Fault) -> Rig:
         rig = self.rig
-        if rig is not None and _serves(rig, fault):
+        if rig is not None and self._serves(rig, fault):
             pass_time(max(0.0, rig.quiet_since_s + CALM_S - time.monotonic()))
             return rig.wait_well()
         self._end()
         self.say(f"{fault.name}: starting the processes ({fault.way.name})")
-        self.rig = Rig(fault.way, fault.settings, self.database, self.bare_port)
+        database = None if fault.on_sqlite else self.database
+        self.rig = Rig(fault.way, fault.settings, database, self.bare_port)
         self.rig.prepare()
         return self.rig if fault.at_start else self.rig.start().wait_well()
 
@@ -89,7 +90,7 @@ class Matrix:
             with contextlib.closing(rig):
                 pass
 
-
-def _serves(rig: Rig, fault: Fault) -> bool:
-    same = rig.way == fault.way and rig.settings == fault.settings
-    return same and not fault.at_start and rig.planted < FAULTS_PER_RIG
+    def _serves(self, rig: Rig, fault: Fault) -> bool:
+        database = None if fault.on_sqlite else self.database
+        same = rig.way == fault.way and rig.settings == fault.settings and rig.database is database
+        return same and not fault.at_start and rig.planted < FAULTS_PER_RIG
