@@ -13,7 +13,7 @@ SOAK_TESTS := tests/integration/test_failpoints_ledger.py $(addprefix tests/e2e/
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench soak mutants lock clean
+.PHONY: help setup run test check format bench soak chaos mutants lock clean
 
 help: ## list the targets
 	@echo "Holdfast: daily cloud costs, collected whatever Redis does"
@@ -62,6 +62,9 @@ soak: setup ## every death and 200 random kills on each database; SOAK="--seed 7
 	LEDGER_EXAMPLES=300 $(BIN)/pytest -q tests/integration/test_ledger_machine.py
 	EVERY_DATABASE=1 $(BIN)/pytest -q $(SOAK_TESTS)
 	$(BIN)/python -m tests.soak $(SOAK)
+
+chaos: setup ## every fault under the real processes, with thresholds (half an hour); FAULT=name for one
+	$(BIN)/python -m tests.chaos $(if $(FAULT),--fault $(FAULT)) $(CHAOS)
 
 mutants: setup ## change every expression of shared/core in turn and list what no unit test notices (a quarter of an hour)
 	rm -rf mutants

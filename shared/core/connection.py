@@ -147,13 +147,25 @@ def beaten(policy: Policy, memory: Memory, now: Instant, *, amiss: Failure | Non
     """A beat was answered while connected. `amiss` is what stands in the way of full use (no memory, no disk …)."""
     lines: tuple[Line, ...] = ()
     after = memory
-    if (amiss and amiss.code) != (memory.degraded and memory.degraded.code):
-        after = replace(after, degraded=amiss, degraded_at=now.at if amiss else None)
-        lines = (degraded_line(amiss) if amiss else restored_line(),)
+    if (amiss and amiss.code) != (memory.degraded and memory.degraded.code) or (amiss and not memory.limit_ends_told):
+        after, lines = _limited(policy, memory, now, amiss=amiss)
     if memory.unstable_at_s is not None and not flapping(policy, memory, now):
         after = replace(after, unstable_at_s=None)
         lines = (*lines, stable_line(now.mono_s - (memory.connected_at_s or now.mono_s)))
     return Step(after, lines)
+
+
+def _limited(policy: Policy, memory: Memory, now: Instant, *, amiss: Failure | None) -> tuple[Memory, tuple[Line, ...]]:
+    """Another limit, or none any more. One that comes and goes gets its two lines once in a while."""
+    if amiss is None:
+        after = replace(memory, degraded=None, degraded_at=None, limit_ends_told=False)
+        return after, (restored_line(),) if memory.limit_ends_told else ()
+    same = memory.degraded is not None and memory.degraded.code is amiss.code
+    after = replace(memory, degraded=amiss, degraded_at=memory.degraded_at if same else now.at)
+    told = memory.limit_told
+    if told is not None and told[0] is amiss.code and now.mono_s - told[1] < policy.flap_window_s:
+        return replace(after, limit_ends_told=False), ()
+    return replace(after, limit_told=(amiss.code, now.mono_s), limit_ends_told=True), (degraded_line(amiss),)
 
 
 def flapping(policy: Policy, memory: Memory, now: Instant) -> bool:

@@ -60,7 +60,8 @@ class Memory:
 
     `attempt` is the scheduled attempt under way or next, `failed_attempts` those that failed since the last connection,
     `causes` the codes already spoken of since then, `failure` the latest and when it was first seen, `degraded` what
-    is amiss while connected.
+    is amiss while connected; `limit_told` is the last such code that got a line, and when, `limit_ends_told` whether
+    the present one is to get another at its end.
     """
 
     state: LinkState = LinkState.DISCONNECTED
@@ -74,6 +75,8 @@ class Memory:
     failure_at: datetime | None = None
     degraded: Failure | None = None
     degraded_at: datetime | None = None
+    limit_told: tuple[Code, float] | None = None
+    limit_ends_told: bool = False
     causes: frozenset[Code] = frozenset()
     losses_s: tuple[float, ...] = ()
     unstable_at_s: float | None = None

@@ -80,6 +80,12 @@ class Dialer:
         except OSError:
             return None
 
+    def leads_away(self, address: Address) -> bool:
+        """Whether the name has other addresses than this one by now. Asks at most once a second, waits for nothing."""
+        self._resolver.ask()
+        answer = self._resolver.latest()
+        return isinstance(answer, tuple) and address not in answer
+
     def second_opinion(self, failure: Failure) -> Failure:
         """What a silent or closing port speaks: the wrong kind of URL looks like an outage otherwise."""
         suspicious = {"tcp": Code.CONNECTION_CLOSED, "tls": Code.TIMEOUT, "unix": None}[self._endpoint.kind]

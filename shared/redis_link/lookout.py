@@ -62,7 +62,7 @@ class Lookout:
                 continue
             if wake is Wake.CONNECT and (opened := self._look()) is not None:
                 return False, opened
-            if wake is Wake.AWAIT and self._ready(memory, retry_at_s):
+            if wake is Wake.AWAIT and (self._left_behind() or self._ready(memory, retry_at_s)):
                 return False, None
 
     def _wake(self, memory: Memory) -> Wake:
@@ -72,6 +72,10 @@ class Lookout:
         if memory.failure.wake is Wake.AWAIT and self._held is None:
             return Wake.RETRY
         return memory.failure.wake
+
+    def _left_behind(self) -> bool:
+        """Whether the name leads to another server by now than the one whose answer is awaited."""
+        return self._held is not None and self._dialer.leads_away(self._held.address)
 
     def _ready(self, memory: Memory, retry_at_s: float) -> bool:
         """Repeat on the held connection what was last refused there; whether it is not refused any more."""

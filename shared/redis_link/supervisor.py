@@ -25,7 +25,7 @@ WRITE_EVERY: Final = 5
 # A caller's trouble is looked into at once, but a thousand callers' trouble not a thousand times.
 URGENT_GAP_S: Final = 0.05
 # A full pool, or a server without room for more clients, counts as amiss for this long after it was last met.
-LIMIT_HOLDS_S: Final = 5.0
+LIMIT_HOLDS_S: Final = 1.0
 
 
 class Supervisor:
@@ -179,8 +179,11 @@ class Supervisor:
             session, limit = self._dialer.dial(opened)
         except DialError as error:
             self._lookout.failed(error.failure, error.session)
-            unknown = scheduled and error.failure.code not in known
-            self._failed(self._dialer.second_opinion(error.failure) if unknown else error.failure, scheduled=scheduled)
+            # A connection that is closed costs nothing to try again, and the loss before it closed one as well: that it
+            # is known says nothing of what speaks there now.
+            told = error.failure.code in known and error.failure.code is not Code.CONNECTION_CLOSED
+            doubtful = scheduled and not told
+            self._failed(self._dialer.second_opinion(error.failure) if doubtful else error.failure, scheduled=scheduled)
         else:
             self._lookout.hold(None)
             self._limit = limit

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,8 +12,9 @@ from shared.ledger.tables import accounts, attempts, coverage
 from tests.support.ledger_check import broken
 from tests.support.need import skip_or_fail
 from tests.support.redis_server import RedisServer
-from tests.support.system import ROOT, running_system
+from tests.support.system import running_system
 from tests.support.waiting import pass_time, wait_for
+from tests.support.wall_clock import WallClock, clock_library
 from tests.support.worker import ACCOUNTS, WorkerRig
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -23,41 +23,11 @@ SLOW = "tests.support.slow_worker"
 LEASE_S = 3
 
 
-# The library breaks the system call behind time.sleep where it leaves monotonic clocks alone; waiting does not use it.
-SLEEP = """
-import threading, time
-time.sleep = lambda seconds: threading.Event().wait(seconds) and None
-"""
-
-
-class WallClock:
-    """What processes started with `environment` take for the time. Monotonic clocks go on as ever, as they do."""
-
-    def __init__(self, folder):
-        library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
-        if library is None:
-            skip_or_fail("no libfaketime: install Debian's package faketime")
-        self._file = folder / "clock"
-        self.set(0)
-        shim = folder / "shim"
-        shim.mkdir()
-        (shim / "sitecustomize.py").write_text(SLEEP)
-        self.environment = {
-            "PYTHONPATH": f"{shim}:{ROOT}",
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            # In seconds: how soon a change is seen.
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_DISABLE_SHM": "1",
-        }
-
-    def set(self, hours):
-        """Have it differ by so many hours from the machine's."""
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{hours:+d}h\n")
-        new.replace(self._file)
+def wall_clock(folder):
+    library = clock_library()
+    if library is None:
+        skip_or_fail("no libfaketime: install Debian's package faketime")
+    return WallClock(folder, library)
 
 
 def scheduled(db):
@@ -65,7 +35,7 @@ def scheduled(db):
 
 
 def test_a_clock_an_hour_forth_and_back_takes_no_run_from_its_holder_and_fires_once(tmp_path, long_test_url):
-    clock = WallClock(tmp_path)
+    clock = wall_clock(tmp_path)
     settings = {
         # Within the hour that the clock is set forth, and not before.
         "COST_SCHEDULE": f"{(datetime.now(UTC) + timedelta(minutes=30)).minute} * * * *",

@@ -105,6 +105,18 @@ def test_after_a_failover_the_name_is_resolved_again_and_every_connection_follow
             assert heir.admin().get("holdfast:who") == b"new"
 
 
+def test_a_name_that_leads_away_from_a_server_that_hangs_is_followed_long_before_the_next_attempt(names, server):
+    with RedisServer() as heir:
+        names.ports = [server.port]
+        with connected("redis://redis.test/0", **FAR) as link:
+            server.freeze()
+            wait_for(lambda: error_code(link) == "TIMEOUT", timeout_s=20, what="left")
+            with found_by_a_look(link):
+                names.ports = [heir.port]
+            link.set_value("who", "new")
+            assert heir.admin().get("holdfast:who") == b"new"
+
+
 def test_a_mistake_of_our_own_is_told_counted_and_survived(server, monkeypatch):
     real_dial = Dialer.dial
     failed: list[bool] = []

@@ -297,6 +297,25 @@ def test_no_tls_against_a_tls_port_is_told(tls_server):
         assert error_code(link) == "TLS"
 
 
+def test_a_port_that_speaks_tls_after_a_loss_is_told(server, certificate):
+    with connected(server.url, **FAST) as link:
+        server.kill()
+        plain = server.args
+        server.args = ("--tls-port", str(server.port), "--port", "0", "--tls-auth-clients", "no")
+        server.args += (
+            "--tls-cert-file",
+            str(certificate / "cert.pem"),
+            "--tls-key-file",
+            str(certificate / "key.pem"),
+        )
+        server.start(wait=False)
+        wait_for(lambda: error_code(link) == "TLS", timeout_s=20, what="told, though a closed connection was known")
+        server.kill()
+        server.args = plain
+        server.start()
+        assert link.wait_connected(20)
+
+
 def test_protocol_2_works_as_well(server):
     with connected(server.url + "?protocol=2") as link:
         link.set_value("k", "v", 5)

@@ -208,3 +208,12 @@ def test_a_probe_listener_says_once_that_its_port_is_taken_and_takes_it_when_fre
         probes.stop()
         probes.stop()
     assert sum("cannot be used" in line for line in lines.all) == 1
+
+
+def test_requests_that_wait_for_a_thread_write_no_line_each():
+    with captured() as lines, serving(threads=1) as (server, app), ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(get, server.port, "/slow") for _ in range(20)]
+        assert app.entered.acquire(timeout=20)
+        app.release.set()
+        assert {answer.result(20).status for answer in answers} == {200}
+    assert [line for line in lines.all if "queue" in line] == []

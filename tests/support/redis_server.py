@@ -43,7 +43,17 @@ def find_binary() -> str | None:
 class RedisServer:
     """redis-server in a temporary folder. `start` after `kill` comes back empty, since nothing is saved by default."""
 
-    def __init__(self, port: int | None = None, binary: str | None = None, args: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        port: int | None = None,
+        binary: str | None = None,
+        args: Sequence[str] = (),
+        *,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.host = host
+        self._prefix = prefix
         self.port = port or free_port()
         self.binary = binary or find_binary()
         self.args = tuple(args)
@@ -52,7 +62,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.host}:{self.port}/0"
 
     def __enter__(self) -> Self:
         return self.start()
@@ -63,7 +73,7 @@ class RedisServer:
     def start(self, *, wait: bool = True) -> Self:
         if self.binary is None:
             raise FileNotFoundError("no redis-server was found")
-        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = [*self._prefix, self.binary, "--port", str(self.port), "--bind", self.host, "--dir", str(self.folder)]
         command += ["--save", "", "--appendonly", "no", *self.args]
         log = (self.folder / "server.log").open("ab")
         with log:
@@ -107,7 +117,7 @@ class RedisServer:
         with contextlib.closing(socket.socket()) as probe:
             probe.settimeout(1)
             try:
-                probe.connect(("127.0.0.1", self.port))
+                probe.connect((self.host, self.port))
                 probe.sendall(b"PING\r\n")
                 return probe.recv(64).startswith((b"+PONG", b"-NOAUTH", b"-NOPERM"))
             except OSError:

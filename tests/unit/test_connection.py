@@ -264,6 +264,41 @@ def test_a_limit_is_told_once_when_it_comes_and_once_when_it_goes():
     assert (second.memory.degraded_at, third.memory.degraded) == (at(1).at, None)
 
 
+def test_a_limit_that_comes_and_goes_has_its_lines_once_a_minute():
+    step = connection.beaten(POLICY, connected(), at(1), amiss=OOM)
+    said = texts(step)
+    for second in range(2, 62, 2):
+        step = connection.beaten(POLICY, step.memory, at(second), amiss=None)
+        assert step.memory.degraded is None
+        said += texts(step)
+        step = connection.beaten(POLICY, step.memory, at(second + 1), amiss=OOM)
+        assert step.memory.degraded == OOM
+        said += texts(step)
+    assert [text.split(" (")[0] for text in said] == [
+        "Redis: Connected but limited",
+        "Redis: Fully usable again",
+        "Redis: Connected but limited",
+    ]
+
+
+def test_a_limit_that_was_not_told_when_it_came_back_is_told_when_it_stays():
+    step = connection.beaten(POLICY, connected(), at(1), amiss=OOM)
+    step = connection.beaten(POLICY, step.memory, at(2), amiss=None)
+    came_back = connection.beaten(POLICY, step.memory, at(3), amiss=OOM)
+    assert texts(came_back) == []
+    stays = connection.beaten(POLICY, came_back.memory, at(62), amiss=OOM)
+    assert texts(stays)[0].startswith("Redis: Connected but limited (OOM)")
+    assert stays.memory.degraded_at == came_back.memory.degraded_at
+    assert texts(connection.beaten(POLICY, stays.memory, at(63), amiss=OOM)) == []
+
+
+def test_another_limit_than_the_one_just_told_is_told():
+    step = connection.beaten(POLICY, connected(), at(1), amiss=OOM)
+    step = connection.beaten(POLICY, step.memory, at(2), amiss=Failure(Code.POOL_EXHAUSTED))
+    assert texts(step)[0].startswith("Redis: Connected but limited (POOL_EXHAUSTED)")
+    assert texts(connection.beaten(POLICY, step.memory, at(3), amiss=None)) == ["Redis: Fully usable again"]
+
+
 def test_closing_forgets_the_failure_and_schedules_nothing():
     step = connection.close(failing(started()).memory, at(1))
     assert texts(step) == ["Redis: Connection closed"]

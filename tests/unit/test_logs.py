@@ -41,6 +41,13 @@ def test_a_json_line_is_one_object_with_the_facts_bound():
     assert (line["event"], line["process"], line["code"], line["names"]) == ("redis.lost", "test", "RESET", ["a"])
 
 
+def test_a_json_line_tells_whether_it_belongs_to_a_run_or_a_request():
+    with captured(fmt="json") as lines:
+        logger.bind(scope=events.SCOPE_RUN).info("of a run")
+        logger.info("of the process")
+    assert [line.get("scope") for line in lines.json] == ["run", None]
+
+
 def test_a_message_cannot_forge_a_line_of_its_own():
     with captured() as lines:
         logger.bind(name="a\nb").info("one\ntwo\x1b[31m")
