@@ -108,7 +108,7 @@ def test_who_takes_nothing_of_an_answer_does_not_keep_the_thread_that_gives_it()
     stalled = closed("stalled")
     with serving(threads=1, channel_timeout_s=1) as server, connected(server, ASK % b"streamed"):
         assert get(server.port, "/fine").status == 200
-    assert closed("stalled") == stalled + 1
+    assert closed("stalled") > stalled
 
 
 def test_a_slow_reader_is_no_hostile_one():
