@@ -14,7 +14,7 @@ from loguru import logger
 
 from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
-from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck
+from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck, DatabaseSentry
 from shared.bootstrap.health import STUCK_AFTER_S, HealthSources, ProcessHealth
 from shared.bootstrap.periodic import Periodic, stop_all
 from shared.bootstrap.secrets import known_secrets
@@ -76,6 +76,7 @@ class Container:
             deadline_s=CHECK_DEADLINE_S,
             vital=frozenset({"database"}),
         )
+        self._sentry = DatabaseSentry(self.db, self.checks.hurry)
         self._accounts = AccountsUpkeep(self.db, self.migrator, accounts)
         self.fleet = FleetUpkeep(self.db, self.migrator, self._beat)
         self.health = ProcessHealth(self._health_sources())
@@ -108,6 +109,7 @@ class Container:
         self.link.start()
         self.migrator.start()
         self.checks.start()
+        self._sentry.start()
         for periodic in self._periodics:
             periodic.start()
 
@@ -137,7 +139,7 @@ class Container:
         def left_s() -> float:
             return max(0.0, until_s - time.monotonic())
 
-        stop_all(reversed(self._periodics), left_s())
+        stop_all([*reversed(self._periodics), self._sentry], left_s())
         self.checks.stop(left_s())
         self.fleet.leave(left_s())
         self.migrator.stop(left_s())

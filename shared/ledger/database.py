@@ -1,10 +1,11 @@
 """The database behind the ledger: SQLite or PostgreSQL, by its URL."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
 
@@ -21,7 +22,9 @@ POOL_TIMEOUT_S: Final = 10
 POOL_OVERFLOW: Final = 5
 # Older connections are replaced, so that a failover behind a name is followed even when nothing broke.
 RECYCLE_S: Final = 1800
-PING_LIMIT_S: Final = 3.0
+# A database that hangs is told within 3 s, the wait until the next ping included.
+PING_LIMIT_S: Final = 2.0
+LOST_LOOK_S: Final = 1.0
 # Somebody waits for what is read; a write may take as long as its statements may.
 READ_LIMIT_S: Final = 15.0
 
@@ -57,8 +60,9 @@ class Database:
             self._engine = create_engine(
                 parsed, **options, connect_args=arguments, pool_pre_ping=True, pool_recycle=RECYCLE_S
             )
-            postgresql.prepare(self._engine)
+            self._connections = postgresql.prepare(self._engine)
             self._under_way = UnderWay(postgresql.interrupt)
+        self._barred: str | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -81,12 +85,39 @@ class Database:
             failpoints.reached(failpoints.after_commit(what))
 
     def ping(self) -> float:
-        """Seconds that an answer took, at most about 3 of them. Raises DatabaseUnavailableError otherwise."""
+        """Seconds that an answer took, at most about 2 of them. Raises DatabaseUnavailableError otherwise."""
         started_s = time.monotonic()
-        with postgresql.within(PING_LIMIT_S), self.read() as connection:
+        with postgresql.within(PING_LIMIT_S), self._transaction(writes=False, barred_too=True) as connection:
             # Reads the file's header on SQLite, where SELECT 1 would touch nothing.
             connection.execute(text("PRAGMA schema_version" if self.dialect == "sqlite" else "SELECT 1"))
         return time.monotonic() - started_s
+
+    def bar(self, summary: str) -> None:
+        """The database is known to be away: have every transaction fail at once, until `admit`; pings go on.
+
+        Those that wait for an answer to what they read are freed. What is being written goes on: of a server that is
+        merely slow it may be hours of work, and of one that is not, nobody knows whether it was done.
+        """
+        self._barred = summary
+        if self.dialect == "postgresql":
+            self._connections.cut(but=self._under_way.all())
+
+    def admit(self) -> None:
+        """The database answers."""
+        self._barred = None
+
+    def wait_lost(self, stopped: threading.Event) -> bool:
+        """Hold a connection that asks for nothing until the server ends it; False when `stopped` first.
+
+        For PostgreSQL alone: a file has nobody who could. Raises DatabaseUnavailableError when there is none to hold.
+        """
+        with _translated(), self._engine.connect() as connection:
+            held = connection.connection.driver_connection
+            lost = False
+            while not (lost or stopped.is_set()):
+                lost = postgresql.closed_by_server(cast("postgresql.BoundedConnection", held), LOST_LOOK_S)
+            connection.invalidate()
+            return lost
 
     def break_off_writes(self, within_s: float) -> bool:
         """Have each transaction that writes now fail with DatabaseUnavailableError; False when one outlasts `within_s`.
@@ -105,7 +136,10 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool, barred_too: bool = False) -> Iterator[Connection]:
+        barred = self._barred
+        if barred is not None and not barred_too:
+            raise DatabaseUnavailableError(summary=barred)
         with _translated():
             self._make_folder()
             with self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection:

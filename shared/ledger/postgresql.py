@@ -1,11 +1,16 @@
 """Connections to PostgreSQL that cannot hang: every wait for the server has a limit."""
 
 import math
+import os
+import select
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
+from weakref import WeakSet
 
 import psycopg
 from psycopg.abc import RV, PQGen
@@ -30,6 +35,9 @@ CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
+
+# A number of a socket that was closed is soon another's: none is looked up while one is being closed.
+_closing = threading.RLock()
 
 # Until when, by this host's monotonic clock, the work under way may wait for the server.
 _deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
@@ -74,9 +82,51 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError(f"no answer from the database within {limit_s:.1f} s") from error
 
+    def close(self) -> None:
+        """As psycopg's."""
+        with _closing:
+            super().close()
 
-def prepare(engine: Engine) -> None:
+
+class Connections:
+    """Those that an engine has open."""
+
+    def __init__(self) -> None:
+        self._known: WeakSet[BoundedConnection] = WeakSet()
+        self._lock = threading.Lock()
+
+    def add(self, connection: BoundedConnection) -> None:
+        """Know one that was just opened."""
+        with self._lock:
+            self._known.add(connection)
+
+    def cut(self, but: Collection[Any]) -> None:
+        """Shut down the sockets of all `but` these: whoever waits on one is freed, and closes it."""
+        with self._lock:
+            known = list(self._known)
+        for connection in known:
+            if connection not in but:
+                _shut_down(connection)
+
+
+def _shut_down(connection: BoundedConnection) -> None:
+    with (
+        _closing,
+        suppress(psycopg.Error, OSError),  # closed already
+        socket.socket(fileno=os.dup(connection.fileno())) as twin,
+    ):
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+def closed_by_server(connection: BoundedConnection, within_s: float) -> bool:
+    """Whether anything comes on a connection that asks for nothing: its end, then. Waits up to `within_s` for it."""
+    readable, _, _ = select.select([connection], [], [], within_s)
+    return bool(readable)
+
+
+def prepare(engine: Engine) -> Connections:
     """Have `engine` open bounded connections with the ledger's session settings."""
+    connections = Connections()
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
@@ -84,7 +134,9 @@ def prepare(engine: Engine) -> None:
         if limit_s <= 0:
             raise psycopg.OperationalError("no time left to connect to the database")
         timeout_s = min(int(options["connect_timeout"]), math.ceil(limit_s))
-        return BoundedConnection.connect(*arguments, **{**options, "connect_timeout": timeout_s})
+        connection = BoundedConnection.connect(*arguments, **{**options, "connect_timeout": timeout_s})
+        connections.add(connection)
+        return connection
 
     @event.listens_for(engine, "connect")
     def set_session(connection: BoundedConnection, _record: Any) -> None:
@@ -96,6 +148,8 @@ def prepare(engine: Engine) -> None:
             (f"{STATEMENT_TIMEOUT_S}s", f"{IDLE_IN_TRANSACTION_S}s"),
         )
         connection.autocommit = False
+
+    return connections
 
 
 def interrupt(connection: psycopg.Connection[Any]) -> None:

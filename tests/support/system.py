@@ -131,6 +131,8 @@ class System:
     redis_url: str
     database_url: str
     environment: dict[str, str] = field(default_factory=dict)
+    # In place of the Procfile's line, for the kinds named here.
+    commands: Mapping[str, str] = field(default_factory=dict)
     started: dict[str, Running] = field(default_factory=dict)
 
     def start(self, *names: str) -> "System":
@@ -160,7 +162,7 @@ class System:
             probe_port = port
         with log.open("ab") as output:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", procfile_command(kind)],
+                ["/bin/sh", "-c", self.commands.get(kind) or procfile_command(kind)],
                 cwd=self.folder,
                 env=environment,
                 stdout=output,
