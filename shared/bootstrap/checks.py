@@ -24,10 +24,20 @@ HOLD_AGAIN_S: Final = 0.5
 class DatabaseCheck:
     """Called by the check runner only: one call at a time."""
 
-    def __init__(self, db: Database, migrator: Migrator, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        db: Database,
+        migrator: Migrator,
+        *,
+        try_again: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._db = db
         self._migrator = migrator
+        # Called while writes fail: somebody has to write for it to show that they succeed again.
+        self._try_again = try_again
         self._clock = clock
+        self.troubled = False
         self._was_up = False
         self._lost_at_s: float | None = None
         self.away = False
@@ -38,6 +48,7 @@ class DatabaseCheck:
         """Ask the database. Tells by `away` whether it is."""
         try:
             response_ms = self._db.ping() * 1000
+            trouble = self._db.trouble()
         except DatabaseUnavailableError as error:
             self._note_away(error.summary)
             return CheckResult(CheckStatus.DOWN, message=error.summary)
@@ -48,7 +59,19 @@ class DatabaseCheck:
             return CheckResult(CheckStatus.DOWN, response_ms, self._migrator.message or NOT_READY)
         self._was_up = self.settled = True
         DATABASE_UP.set(1)
+        self._tell(trouble)
+        if trouble is not None:
+            self._try_again()
+            return CheckResult(CheckStatus.DEGRADED, response_ms, trouble)
         return CheckResult(CheckStatus.UP, response_ms)
+
+    def _tell(self, trouble: str | None) -> None:
+        if trouble is not None and not self.troubled:
+            bound = logger.bind(event=events.DATABASE_TROUBLED, cause=trouble, database=self._db.url_redacted)
+            bound.warning("Database: Takes no writes; they are tried again until it does")
+        elif trouble is None and self.troubled:
+            logger.bind(event=events.DATABASE_BACK).info("Database: Takes writes again")
+        self.troubled = trouble is not None
 
     def _note_away(self, summary: str) -> None:
         DATABASE_UP.set(0)

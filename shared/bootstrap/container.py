@@ -69,7 +69,9 @@ class Container:
         self.retry_policy = RetryPolicy(settings.run_retry_delays_s)
         self._stopped = threading.Event()
         self._draining: Callable[[], bool] = self._stopped.is_set
-        self._database = DatabaseCheck(self.db, self.migrator)
+        self.fleet = FleetUpkeep(self.db, self.migrator, self._beat)
+        self._fleet_turns = Periodic(self.fleet.turn, name="fleet", interval_s=self.fleet.interval_s)
+        self._database = DatabaseCheck(self.db, self.migrator, try_again=self._fleet_turns.hurry)
         self.checks = CheckRunner(
             {"database": self._database},
             interval_s=CHECK_INTERVAL_S,
@@ -78,7 +80,6 @@ class Container:
         )
         self._sentry = DatabaseSentry(self.db, self.checks.hurry)
         self._accounts = AccountsUpkeep(self.db, self.migrator, accounts)
-        self.fleet = FleetUpkeep(self.db, self.migrator, self._beat)
         self.health = ProcessHealth(self._health_sources())
         if identity.process != "status_api":
             # The API answers from the database and from memory without this thread: it is alive as long as it answers.
@@ -171,7 +172,7 @@ class Container:
         periodics = [
             Periodic(_report_held_back, name="held-back-lines", interval_s=HELD_BACK_INTERVAL_S),
             Periodic(self._accounts.turn, name="accounts", interval_s=ACCOUNTS_INTERVAL_S),
-            Periodic(self.fleet.turn, name="fleet", interval_s=self.fleet.interval_s),
+            self._fleet_turns,
             Periodic(runs.turn, name="run-counts", interval_s=RUNS_INTERVAL_S),
         ]
         for periodic in periodics:
@@ -193,7 +194,7 @@ class Container:
     def _away(self) -> Away:
         redis = self.link.health()
         lost = redis.status in {"connecting", "failed"} and redis.details.error is not None
-        return Away(redis=lost, database=self._database.away)
+        return Away(redis=lost, database=self._database.away or self._database.troubled)
 
     def _supervisor_stuck(self) -> str | None:
         if self._stopped.is_set() or self.link.supervisor_alive(STUCK_AFTER_S):

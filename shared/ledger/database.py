@@ -3,16 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
+from sqlalchemy import URL, Connection, RootTransaction, create_engine, exc, make_url, text
 
 from shared.core.errors import DatabaseUnavailableError, SettingsError
 from shared.core.redact import redact_text, redact_url
 from shared.ledger import postgresql, sqlite
-from shared.ledger.failures import summary_of
+from shared.ledger.failures import NOT_MIGRATED, summary_of
+from shared.ledger.progress import TROUBLE_AFTER_S, Progress
 from shared.ledger.under_way import UnderWay
 from shared.observability import failpoints
 from shared.observability.failpoints import Write
@@ -63,6 +64,7 @@ class Database:
             self._connections = postgresql.prepare(self._engine)
             self._under_way = UnderWay(postgresql.interrupt)
         self._barred: str | None = None
+        self._progress = Progress()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -77,10 +79,16 @@ class Database:
         Raises DatabaseUnavailableError when the database is away; with `uncertain` set when it was lost during the
         commit, so that nobody knows what became of it. `what` names the transaction's failpoints.
         """
-        with self._transaction(writes=True) as connection:
-            yield connection
-            if what is not None:
-                failpoints.reached(failpoints.before_commit(what))
+        try:
+            with self._transaction(writes=True) as connection:
+                yield connection
+                if what is not None:
+                    failpoints.reached(failpoints.before_commit(what))
+        except DatabaseUnavailableError as error:
+            if error.summary not in {NOT_MIGRATED, self._barred}:
+                self._progress.write_failed(error.summary)
+            raise
+        self._progress.write_succeeded()
         if what is not None:
             failpoints.reached(failpoints.after_commit(what))
 
@@ -105,6 +113,18 @@ class Database:
     def admit(self) -> None:
         """The database answers."""
         self._barred = None
+
+    def trouble(self) -> str | None:
+        """Why writing does not work though pings are answered; None when it does, as far as anybody has tried.
+
+        Raises DatabaseUnavailableError.
+        """
+        failing = self._progress.failing()
+        if failing is not None:
+            return f"Writes fail: {failing}"
+        if self._progress.longest_wait_s() < TROUBLE_AFTER_S or not self._waits_for_lock():
+            return None
+        return "Writes wait for a lock that somebody else holds"
 
     def wait_lost(self, stopped: threading.Event) -> bool:
         """Hold a connection that asks for nothing until the server ends it; False when `stopped` first.
@@ -142,16 +162,37 @@ class Database:
             raise DatabaseUnavailableError(summary=barred)
         with _translated():
             self._make_folder()
-            with self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection:
+            with (
+                self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection,
+                self._in_hand(connection, writes=writes) as transaction,
+            ):
+                try:
+                    yield connection
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+                with _translated(uncertain=writes):
+                    transaction.commit()
+
+    @contextmanager
+    def _in_hand(self, connection: Connection, *, writes: bool) -> Iterator[RootTransaction]:
+        """A transaction that was begun, known to whoever asks how transactions get on."""
+        with ExitStack() as stack:
+            # On SQLite the lock is waited for when a transaction begins, on PostgreSQL by its statements.
+            if self.dialect == "postgresql":
+                stack.enter_context(self._progress.waiting())
+            with self._progress.waiting() if writes else nullcontext():
                 transaction = connection.begin()
-                with self._noted(connection) if writes else nullcontext():
-                    try:
-                        yield connection
-                    except BaseException:
-                        _roll_back(connection)
-                        raise
-                    with _translated(uncertain=writes):
-                        transaction.commit()
+            if writes:
+                stack.enter_context(self._noted(connection))
+            yield transaction
+
+    def _waits_for_lock(self) -> bool:
+        if self.dialect == "sqlite":
+            return True
+        pids = self._connections.backend_pids()
+        with postgresql.within(PING_LIMIT_S), self._transaction(writes=False, barred_too=True) as connection:
+            return bool(connection.execute(postgresql.LOCK_WAITS, {"pids": pids, "for_s": TROUBLE_AFTER_S}).scalar())
 
     def _noted(self, connection: Connection) -> AbstractContextManager[None]:
         return self._under_way.writing(connection.connection.driver_connection)

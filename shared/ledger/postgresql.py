@@ -15,7 +15,7 @@ from weakref import WeakSet
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 CONNECT_TIMEOUT_S: Final = 5
 # The server gives up a statement first, so that a slow one is told apart from a server that is gone.
@@ -35,6 +35,12 @@ CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
+
+# Whether one of these backends has been waiting for a lock for so long.
+LOCK_WAITS: Final = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids) AND wait_event_type = 'Lock'"
+    " AND clock_timestamp() - query_start > make_interval(secs => :for_s)"
+)
 
 # A number of a socket that was closed is soon another's: none is looked up while one is being closed.
 _closing = threading.RLock()
@@ -107,6 +113,11 @@ class Connections:
         for connection in known:
             if connection not in but:
                 _shut_down(connection)
+
+    def backend_pids(self) -> list[int]:
+        """The processes that serve them."""
+        with self._lock:
+            return [one.pgconn.backend_pid for one in self._known if not one.closed]
 
 
 def _shut_down(connection: BoundedConnection) -> None:

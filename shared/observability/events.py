@@ -45,6 +45,7 @@ EMBEDDED_REDIS_FAILED: Final = "embedded_redis.failed"
 
 DATABASE_LOST: Final = "database.lost"
 DATABASE_BACK: Final = "database.back"
+DATABASE_TROUBLED: Final = "database.troubled"
 DATABASE_MIGRATED: Final = "database.migrated"
 DATABASE_MIGRATION_FAILED: Final = "database.migration_failed"
 DATABASE_TOO_NEW: Final = "database.schema_too_new"
