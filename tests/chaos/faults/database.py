@@ -188,6 +188,8 @@ def both(told_s: float | None) -> Expect:
     return Expect(database_says("down"), told_s, ready=AWAY, soft=AWAY)
 
 
+# Reading goes on. A process finds out by its own writes: at once where there are any, else by its beat, every 5 s.
+WRITERS_TELL = Expect(database_says("degraded"), HANG_S, strict=frozenset({200}), tellers=("status_api",))
 POSTGRES = (no_postgres,)
 FAULTS = (
     Fault("database-refuses", "PostgreSQL is stopped", refused, away(CLOSED_S), OWN_SERVER, LASTS_S, needs=POSTGRES),
@@ -259,7 +261,7 @@ FAULTS = (
         "database-table-locked",
         "another program holds an ACCESS EXCLUSIVE lock on the table of runs",
         table_locked,
-        Expect(database_says("degraded"), HANG_S, strict=frozenset({200})),
+        WRITERS_TELL,
         OWN_SERVER,
         LASTS_S,
         needs=POSTGRES,
@@ -268,7 +270,7 @@ FAULTS = (
         "database-file-locked",
         "another program holds the SQLite file (BEGIN EXCLUSIVE)",
         file_locked,
-        Expect(database_says("degraded"), HANG_S, strict=frozenset({200})),
+        WRITERS_TELL,
         OWN_FILE,
         LASTS_S,
     ),
