@@ -4,9 +4,10 @@ BUSY names the file. The threads stand for what a provider's library may do to t
 """
 
 import os
-import sys
 import threading
 from pathlib import Path
+
+from tests.support.worker_main import real_setup, run
 
 THREADS = 8
 LOOK_S = 0.1
@@ -33,20 +34,9 @@ def keep_busy(wanted: Path, threads: int = THREADS) -> None:
 
 def setup() -> None:
     """What Dramatiq calls in place of the worker's own."""
-    from workers.main import setup as real
-
     keep_busy(Path(os.environ["BUSY"]))
-    real()
+    real_setup()
 
 
 if __name__ == "__main__":
-    import workers.launcher
-    from workers.__main__ import main
-    from workers.crew import command
-
-    def busy_command(**options: float) -> list[str]:
-        busy = {"workers.main:setup": "tests.support.busy_worker:setup"}
-        return [busy.get(part, part) for part in command(**options)]  # type: ignore[arg-type] # handed through
-
-    vars(workers.launcher)["command"] = busy_command
-    sys.exit(main())
+    run("tests.support.busy_worker:setup")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -131,8 +132,8 @@ class System:
     redis_url: str
     database_url: str
     environment: dict[str, str] = field(default_factory=dict)
-    # In place of the Procfile's line, for the kinds named here.
-    commands: Mapping[str, str] = field(default_factory=dict)
+    # By a process's name, the module of the tests that runs it with something of its own.
+    modules: dict[str, str] = field(default_factory=dict)
     started: dict[str, Running] = field(default_factory=dict)
 
     def start(self, *names: str) -> "System":
@@ -162,7 +163,7 @@ class System:
             probe_port = port
         with log.open("ab") as output:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", self.commands.get(kind) or procfile_command(kind)],
+                ["/bin/sh", "-c", self._command(kind)],
                 cwd=self.folder,
                 env=environment,
                 stdout=output,
@@ -170,6 +171,10 @@ class System:
                 stdin=subprocess.DEVNULL,
             )
         return Running(name, process, port, probe_port, log)
+
+    def _command(self, kind: str) -> str:
+        command = procfile_command(kind)
+        return re.sub(r"-m \S+", f"-m {self.modules[kind]}", command) if kind in self.modules else command
 
     def __getitem__(self, name: str) -> Running:
         return self.started[name]

@@ -1,18 +1,17 @@
 """The machine under the processes: no descriptors, no time on the processor, a worker process that is killed."""
 
 import contextlib
-import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
-from tests.chaos.fault import NAMES, Expect, Fault, Way
+from tests.chaos.fault import NAMES, Expect, Fault, Way, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import DIRECT
+from tests.support.limits import cannot_limit, without_descriptors
 
 BUSY_PROCESSES = 8
 # The issue's own threshold where the processor is starved.
@@ -21,7 +20,7 @@ SERVES = frozenset({200})
 
 
 def _busy_worker(rig: Rig) -> str:
-    rig.commands["worker"] = "exec python -m tests.support.busy_worker"
+    rig.modules["worker"] = "tests.support.busy_worker"
     rig.environment["BUSY"] = f"{rig.folder}/busy"
     return rig.redis.url
 
@@ -58,19 +57,8 @@ def busy_processes(_rig: Rig) -> Iterator[None]:
 
 
 def no_descriptors(rig: Rig) -> Iterator[None]:
-    """No process of ours can open anything: its limit is the lowest number that it has free."""
-    limits = {one.pid: one.rlimit(resource.RLIMIT_NOFILE) for one in processes(rig)}
-    for pid, (_, hard) in limits.items():
-        psutil.Process(pid).rlimit(resource.RLIMIT_NOFILE, (_lowest_free(pid), hard))
-    yield
-    for pid, limit in limits.items():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).rlimit(resource.RLIMIT_NOFILE, limit)
-
-
-def _lowest_free(pid: int) -> int:
-    taken = {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
-    return min(set(range(len(taken) + 1)) - taken)
+    with without_descriptors(processes(rig)):
+        yield
 
 
 def worker_killed(rig: Rig) -> Iterator[None]:
@@ -81,11 +69,6 @@ def worker_killed(rig: Rig) -> Iterator[None]:
     yield
     said = rig.system["worker"].said("Worker processes ended unexpectedly")
     assert said, "the launcher has not said that its processes ended"
-
-
-def no_proc() -> str | None:
-    """Why the limits of a running process cannot be set."""
-    return None if Path("/proc/self/fd").is_dir() else "no /proc, so no limits for a process that runs"
 
 
 def unnoticed(p99_s: float = STARVED_P99_S) -> Expect:
@@ -117,16 +100,23 @@ FAULTS = (
         Expect(None, None, strict=frozenset({0, 200}), soft=frozenset({0, 200})),
         DIRECT,
         lasts_s=10.0,
-        needs=(no_proc,),
+        needs=(cannot_limit,),
         spoils=True,
     ),
     Fault(
         "worker-killed",
         "the kernel kills the worker process, as it does when memory runs out",
         worker_killed,
-        Expect(None, None, strict=SERVES, live=frozenset({200, 503}), ready=frozenset({200, 503})),
+        Expect(
+            redis_says("STARTED"),
+            None,
+            strict=SERVES,
+            live=frozenset({200, 503}),
+            ready=frozenset({200, 503}),
+            tellers=("worker",),
+        ),
         DIRECT,
-        lasts_s=10.0,
+        lasts_s=15.0,
         settings={"RUN_RENEW_S": "1", "RUN_LEASE_S": "4"},
         spoils=True,
     ),
