@@ -58,8 +58,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
         self.port = free_port()
-        if self._identity:
-            os.chown(self._folder, self._identity["user"], self._identity["group"])
+        self.give(self._folder)
         self._run(
             "initdb", "--pgdata", str(self._data), "--username=postgres", "--auth=trust", "--no-sync", "-E", "UTF8"
         )
@@ -113,6 +112,11 @@ class PostgresServer:
         name = url.rpartition("/")[2]
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def give(self, folder: Path) -> None:
+        """Make `folder` belong to whoever runs the server."""
+        if self._identity:
+            os.chown(folder, self._identity["user"], self._identity["group"])
 
     def close(self) -> None:
         """Stop the server and remove its data."""

@@ -38,16 +38,17 @@ def server(rig: Rig) -> PostgresServer:
 
 def _own_server(rig: Rig) -> str:
     rig.database = rig.keep(start_postgres(OWN_OPTIONS))
-    _use(rig, rig.database.create_database())
+    use_database(rig, rig.database.create_database())
     return rig.redis.url
 
 
 def _own_file(rig: Rig) -> str:
-    _use(rig, f"sqlite:///{rig.folder}/var/holdfast.db")
+    use_database(rig, f"sqlite:///{rig.folder}/var/holdfast.db")
     return rig.redis.url
 
 
-def _use(rig: Rig, url: str) -> None:
+def use_database(rig: Rig, url: str) -> None:
+    """Have the ledger there."""
     rig.database_url = url
     rig.db = Database(url)
     rig.keep(contextlib.closing(_Disposed(rig.db)))
