@@ -62,7 +62,7 @@ FAULTS = (
         "the disk of the logs and of the SQLite file is full",
         disk_full,
         # What is told is told by the writers; their log cannot say a word.
-        Expect(database_says("degraded"), HANG_S, strict=SERVES, tellers=("status_api",)),
+        Expect(database_says("degraded"), HANG_S, strict=SERVES, tellers=("worker",)),
         OWN_DISK,
         LASTS_S,
         needs=(cannot_mount,),
@@ -71,7 +71,8 @@ FAULTS = (
         "database-disk-full",
         "the disk of PostgreSQL's tables is full",
         tables_full,
-        Expect(database_says("degraded"), None, strict=SERVES, tellers=("status_api",)),
+        # Until no page has room left, small writes go on: the worker's are the large ones.
+        Expect(database_says("degraded"), None, strict=SERVES, tellers=("worker",)),
         OWN_TABLESPACE,
         LASTS_S,
         needs=(cannot_mount, no_postgres),
