@@ -226,12 +226,14 @@ def held(db):
 
 
 def backends(server):
-    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast'"
-    with psycopg.connect(server.url()) as connection:
-        return connection.execute(query).fetchone()[0]
+    return count(server, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast'")
 
 
 def asleep(server):
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    return count(server, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+
+
+def count(server, query):
     with psycopg.connect(server.url()) as connection:
-        return connection.execute(query).fetchone()[0]
+        ((found,),) = connection.execute(query)
+    return found
