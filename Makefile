@@ -63,8 +63,8 @@ soak: setup ## every death and 200 random kills on each database; SOAK="--seed 7
 	EVERY_DATABASE=1 $(BIN)/pytest -q $(SOAK_TESTS)
 	$(BIN)/python -m tests.soak $(SOAK)
 
-chaos: setup ## every fault under the real processes, with thresholds (half an hour); FAULT=name for one
-	$(BIN)/python -m tests.chaos $(if $(FAULT),--fault $(FAULT)) $(CHAOS)
+chaos: setup ## every fault under the real processes, with thresholds (half an hour); FAULT=name for one; PEERS=1: others
+	$(BIN)/python -m tests.chaos$(if $(PEERS),.peers) $(if $(FAULT),--fault $(FAULT)) $(CHAOS)
 
 lock: ## write the requirements again from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links -o requirements.txt

@@ -19,7 +19,7 @@ from workers.holdings import Held, Holdings
 
 T = TypeVar("T")
 
-DATABASE_RETRY_S: Final = 1.0
+DATABASE_RETRY_S: Final = 0.5
 
 
 class Ledger(Protocol):

@@ -118,23 +118,6 @@ def crashes(rig: Rig) -> Iterator[None]:
     yield
 
 
-def both_away(rig: Rig) -> Iterator[None]:
-    rig.happens_now()
-    rig.restart_redis(start=False)
-    server(rig).stop()
-    yield
-    server(rig).start()
-    rig.redis.start()
-
-
-def both_hang(rig: Rig) -> Iterator[None]:
-    server(rig).freeze()
-    rig.redis.freeze()
-    yield
-    server(rig).thaw()
-    rig.redis.thaw()
-
-
 def connections_spent(rig: Rig) -> Iterator[None]:
     """Others take every connection, and whatever one of ours leaves free."""
     with contextlib.ExitStack() as taken:
@@ -171,7 +154,8 @@ def table_locked(rig: Rig) -> Iterator[None]:
 
 
 def file_locked(rig: Rig) -> Iterator[None]:
-    file = f"{rig.folder}/var/holdfast.db"
+    file = rig.folder / "var/holdfast.db"
+    file.parent.mkdir(exist_ok=True)
     with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=20)) as other:
         other.execute("BEGIN EXCLUSIVE")
         rig.happens_now()
@@ -182,11 +166,6 @@ def file_locked(rig: Rig) -> Iterator[None]:
 def away(told_s: float | None = HANG_S) -> Expect:
     """The database does not serve: readiness says so, routes that need it refuse, Redis' go on."""
     return Expect(database_says("down"), told_s, ready=AWAY, soft=AWAY, strict=frozenset({200}))
-
-
-def both(told_s: float | None) -> Expect:
-    """Nothing of what a process depends on is there."""
-    return Expect(database_says("down"), told_s, ready=AWAY, soft=AWAY)
 
 
 # Reading goes on. A process finds out by its own writes: at once where there are any, else by its beat, every 5 s.
@@ -221,8 +200,6 @@ FAULTS = (
         needs=POSTGRES,
         momentary=True,
     ),
-    Fault("both-away", "Redis is killed and PostgreSQL is stopped", both_away, both(CLOSED_S), OWN_SERVER, LASTS_S),
-    Fault("both-hang", "Redis and PostgreSQL are stopped (SIGSTOP)", both_hang, both(HANG_S), OWN_SERVER, LASTS_S),
     Fault(
         "database-full",
         f"others take all {CONNECTIONS} connections of PostgreSQL, those of ours that are cut as well",
@@ -250,15 +227,6 @@ FAULTS = (
         at_start=True,
     ),
     Fault(
-        "both-away-at-start",
-        "neither Redis nor PostgreSQL is there when the processes start",
-        both_away,
-        both(None),
-        OWN_SERVER,
-        needs=POSTGRES,
-        at_start=True,
-    ),
-    Fault(
         "database-table-locked",
         "another program holds an ACCESS EXCLUSIVE lock on the table of runs",
         table_locked,
@@ -274,5 +242,22 @@ FAULTS = (
         WRITERS_TELL,
         OWN_FILE,
         LASTS_S,
+    ),
+    Fault(
+        "database-full-at-start",
+        "others have all connections of PostgreSQL when the processes start",
+        connections_spent,
+        away(None),
+        OWN_SERVER,
+        needs=POSTGRES,
+        at_start=True,
+    ),
+    Fault(
+        "database-file-locked-at-start",
+        "another program holds the SQLite file when the processes start",
+        file_locked,
+        away(None),
+        OWN_FILE,
+        at_start=True,
     ),
 )

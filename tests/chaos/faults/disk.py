@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tests.chaos.fault import HANG_S, Expect, Fault, Way, database_says
-from tests.chaos.faults.database import OWN_OPTIONS, no_postgres, use_database
+from tests.chaos.faults.database import OWN_OPTIONS, away, no_postgres, use_database
 from tests.chaos.rig import ACCOUNTS, DAYS, Rig
 from tests.support.fleet import source
 from tests.support.postgres import start_postgres
@@ -51,6 +51,9 @@ def disk_full(rig: Rig) -> Iterator[None]:
 
 
 def tables_full(rig: Rig) -> Iterator[None]:
+    # Room that was left in the tables would do for many small writes.
+    with psycopg.connect(rig.database_url, autocommit=True) as connection:
+        connection.execute("VACUUM FULL")
     with filled(rig.folder / "tables"):
         rig.happens_now()
         yield
@@ -76,5 +79,14 @@ FAULTS = (
         OWN_TABLESPACE,
         LASTS_S,
         needs=(cannot_mount, no_postgres),
+    ),
+    Fault(
+        "disk-full-at-start",
+        "the disk of the logs and of the SQLite file is full when the processes start",
+        disk_full,
+        away(None),
+        OWN_DISK,
+        needs=(cannot_mount,),
+        at_start=True,
     ),
 )
