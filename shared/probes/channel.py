@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
+
+from shared.probes.reserve import ReservedServer
 
 if TYPE_CHECKING:
     from waitress.parser import HTTPRequestParser
@@ -73,7 +74,7 @@ class Channel(HTTPChannel):
         return self.partial_since_s is not None and time.monotonic() - self.partial_since_s > deadline_s
 
 
-class Listener(TcpWSGIServer):
+class Listener(ReservedServer):
     """A listening socket and its connections, on a map of its own. Methods run on the loop's thread."""
 
     channel_class = Channel
