@@ -74,6 +74,7 @@ DEAD_HINTS_KEPT: Final = "dead_hints.kept"
 
 RUN_CLAIMED: Final = "run.claimed"
 RUN_STALE: Final = "run.stale"
+RUN_WAITS: Final = "run.waits"
 RUN_FETCHED: Final = "run.fetched"
 RUN_SUCCEEDED: Final = "run.succeeded"
 RUN_RETRIED: Final = "run.retried"
