@@ -22,6 +22,7 @@ class PeerFault:
     plant: Callable[[RedisServer, Send], Iterator[None]]
     lasts_s: float = LASTS_S
     redis_args: tuple[str, ...] = ()
+    job_s: float = 0.1
 
 
 def refused(redis: RedisServer, _send: Send) -> Iterator[None]:
@@ -73,6 +74,8 @@ FAULTS = (
     PeerFault("frozen for 20 s", "frozen", frozen),
     PeerFault("read-only for 20 s", "read-only-short", read_only),
     PeerFault("out of memory for 20 s", "oom", out_of_memory),
-    PeerFault(f"FLUSHALL with up to {QUEUED} jobs queued", "flushall", forgets, lasts_s=5.0),
-    PeerFault(f"restarted empty with up to {QUEUED} jobs queued", "restart-empty", restarted_empty, lasts_s=5.0),
+    PeerFault(f"FLUSHALL with up to {QUEUED} jobs queued", "flushall", forgets, lasts_s=5.0, job_s=1.0),
+    PeerFault(
+        f"restarted empty with up to {QUEUED} jobs queued", "restart-empty", restarted_empty, lasts_s=5.0, job_s=1.0
+    ),
 )

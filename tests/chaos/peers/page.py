@@ -9,14 +9,14 @@ from tests.chaos.report import PAGE
 from tests.chaos.verdict import Row
 
 BEGIN, END = "<!-- peers begin: written by python -m tests.chaos.peers --docs -->", "<!-- peers end -->"
-HEAD = ("jobs lost", "done twice", "well again after", "log lines a minute", "worker")
+HEAD = ("not done", "done twice", "well again after", "log lines a minute", "worker")
 Cells = tuple[str, ...]
 
 
 def cells_of(outcome: Outcome) -> Cells:
     """What was seen of another queue."""
     return (
-        f"{outcome.lost} of {outcome.promised}",
+        f"{outcome.undone} of {outcome.promised}",
         str(outcome.doubled),
         "never" if outcome.healed_s is None else f"{outcome.healed_s:.1f} s",
         f"{outcome.lines_a_minute:.0f}",

@@ -29,7 +29,7 @@ class Outcome:
     """What became of it. `healed_s`: from the lift until a job that was sent after it was done; None: never."""
 
     promised: int
-    lost: int
+    undone: int
     doubled: int
     healed_s: float | None
     lines_a_minute: float
@@ -107,6 +107,7 @@ class Trial:
             return self._outcome(healed_s, lines / lasted_s * 60)
 
     def _begin(self, fault: PeerFault) -> None:
+        self._job_s = fault.job_s
         (self._folder / "jobs.py").write_text(COMMON + self._peer.job)
         (self._folder / "sender.py").write_text(SENDER)
         self._done.touch()
@@ -128,6 +129,7 @@ class Trial:
             "PYTHONUNBUFFERED": "1",
             "REDIS_URL": self.redis.url,
             "DONE": str(self._done),
+            "JOB_S": str(self._job_s),
         }
         process = subprocess.Popen(command, cwd=self._folder, env=environment, start_new_session=True, **streams)  # type: ignore[call-overload] # streams
         self._stack.callback(_end, process)
@@ -153,7 +155,7 @@ class Trial:
         done = self._numbers()
         return Outcome(
             promised=len(self._sender.sent),
-            lost=len(self._sender.sent.keys() - done.keys()),
+            undone=len(self._sender.sent.keys() - done.keys()),
             doubled=sum(times > 1 for times in done.values()),
             healed_s=healed_s,
             lines_a_minute=lines_a_minute,
