@@ -95,7 +95,7 @@ class Database:
     def ping(self) -> float:
         """Seconds that an answer took, at most about 2 of them. Raises DatabaseUnavailableError otherwise."""
         started_s = time.monotonic()
-        with postgresql.within(PING_LIMIT_S), self._transaction(writes=False, barred_too=True) as connection:
+        with postgresql.within(PING_LIMIT_S), self._asking() as connection:
             # Reads the file's header on SQLite, where SELECT 1 would touch nothing.
             connection.execute(text("PRAGMA schema_version" if self.dialect == "sqlite" else "SELECT 1"))
         return time.monotonic() - started_s
@@ -108,10 +108,13 @@ class Database:
         """
         self._barred = summary
         if self.dialect == "postgresql":
+            self._connections.barred = True
             self._connections.cut(but=self._under_way.all())
 
     def admit(self) -> None:
         """The database answers."""
+        if self.dialect == "postgresql":
+            self._connections.barred = False
         self._barred = None
 
     def trouble(self) -> str | None:
@@ -187,11 +190,16 @@ class Database:
                 stack.enter_context(self._noted(connection))
             yield transaction
 
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        with postgresql.asking(), self._transaction(writes=False, barred_too=True) as connection:
+            yield connection
+
     def _waits_for_lock(self) -> bool:
         if self.dialect == "sqlite":
             return True
         pids = self._connections.backend_pids()
-        with postgresql.within(PING_LIMIT_S), self._transaction(writes=False, barred_too=True) as connection:
+        with postgresql.within(PING_LIMIT_S), self._asking() as connection:
             return bool(connection.execute(postgresql.LOCK_WAITS, {"pids": pids, "for_s": TROUBLE_AFTER_S}).scalar())
 
     def _noted(self, connection: Connection) -> AbstractContextManager[None]:

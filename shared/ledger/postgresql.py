@@ -47,6 +47,8 @@ _closing = threading.RLock()
 
 # Until when, by this host's monotonic clock, the work under way may wait for the server.
 _deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
+# Whether the work under way asks if the server is back.
+_asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 @contextmanager
@@ -63,6 +65,16 @@ def within(limit_s: float) -> Iterator[None]:
         yield
     finally:
         _deadline_s.reset(token)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """The block may connect also while the server is known to be away."""
+    token = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
 
 
 def _limit_s() -> float:
@@ -98,6 +110,8 @@ class Connections:
     """Those that an engine has open."""
 
     def __init__(self) -> None:
+        # While the server is known to be away nobody connects but who asks whether it is back.
+        self.barred = False
         self._known: WeakSet[BoundedConnection] = WeakSet()
         self._lock = threading.Lock()
 
@@ -141,6 +155,8 @@ def prepare(engine: Engine) -> Connections:
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
+        if connections.barred and not _asking.get():
+            raise psycopg.OperationalError("the database is known to be away")
         limit_s = _limit_s()
         if limit_s <= 0:
             raise psycopg.OperationalError("no time left to connect to the database")

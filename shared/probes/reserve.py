@@ -8,8 +8,8 @@ from typing import Any, Final
 from waitress.server import TcpWSGIServer
 
 NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
-# As many as are answered at a time; each serves one connection after another.
-RESERVE: Final = 4
+# As many are answered at a time, each serves one connection after another: several who ask, often.
+RESERVE: Final = 16
 
 
 class Reserve:

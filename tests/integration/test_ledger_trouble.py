@@ -113,6 +113,20 @@ def test_who_waits_for_what_he_reads_is_freed_when_the_database_is_found_to_hang
     assert run_counts(own_database)
 
 
+def test_who_was_about_to_connect_is_not_made_to_wait_for_a_database_that_hangs(own_server, own_database):
+    own_database.dispose()
+    own_server.freeze()
+    own_database.bar("hangs")
+    # As somebody who came before the bar, and finds the pool's connection dead only after it.
+    own_database._barred = None
+    began_s = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError, match="known to be away"):
+        run_counts(own_database)
+    assert time.monotonic() - began_s < 4, "connecting is given 5 s"
+    own_server.thaw()
+    wait_for(lambda: answers(own_database), 20, "the thawed server answers")
+
+
 def test_what_is_being_written_is_not_cut_off_by_a_ping_that_was_late(own_server, own_database):
     with_accounts(own_database, "corp")
     with own_database.write() as connection:
@@ -214,6 +228,13 @@ def test_a_failure_that_a_later_write_made_good_at_once_is_no_trouble(database):
     assert database.trouble() is None
     with_accounts(database, "corp")
     assert report.failing() is None
+
+
+def answers(db):
+    try:
+        return db.ping() >= 0
+    except DatabaseUnavailableError:
+        return False
 
 
 def trouble_of(check):
