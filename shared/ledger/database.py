@@ -85,7 +85,7 @@ class Database:
                 if what is not None:
                     failpoints.reached(failpoints.before_commit(what))
         except DatabaseUnavailableError as error:
-            if error.summary not in {NOT_MIGRATED, self._barred}:
+            if error.summary not in {NOT_MIGRATED, postgresql.KNOWN_AWAY, self._barred}:
                 self._progress.write_failed(error.summary)
             raise
         self._progress.write_succeeded()
@@ -113,8 +113,12 @@ class Database:
 
     def admit(self) -> None:
         """The database answers."""
+        if self._barred is None:
+            return
         if self.dialect == "postgresql":
             self._connections.barred = False
+        # Whatever failed meanwhile failed because of that.
+        self._progress.write_succeeded()
         self._barred = None
 
     def trouble(self) -> str | None:

@@ -25,6 +25,7 @@ ANSWER_LIMIT_S: Final = 35.0
 IDLE_IN_TRANSACTION_S: Final = 60
 POLL_S: Final = 0.1
 CANCEL_S: Final = 0.3
+KNOWN_AWAY: Final = "the database is known to be away"
 
 CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "connect_timeout": CONNECT_TIMEOUT_S,
@@ -156,7 +157,7 @@ def prepare(engine: Engine) -> Connections:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
         if connections.barred and not _asking.get():
-            raise psycopg.OperationalError("the database is known to be away")
+            raise psycopg.OperationalError(KNOWN_AWAY)
         limit_s = _limit_s()
         if limit_s <= 0:
             raise psycopg.OperationalError("no time left to connect to the database")

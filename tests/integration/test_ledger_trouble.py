@@ -93,6 +93,19 @@ def test_the_check_bars_a_database_that_is_gone_and_admits_it_when_it_is_back(ow
     assert run_counts(own_database)
 
 
+def test_what_failed_while_it_was_away_is_no_trouble_once_it_is_back(own_server, own_database, monkeypatch):
+    monkeypatch.setattr(progress, "TROUBLE_AFTER_S", 0.0)
+    check = checked(own_database)
+    own_server.stop()
+    with pytest.raises(DatabaseUnavailableError):
+        with_accounts(own_database, "corp")
+    assert check().status is CheckStatus.DOWN
+    with pytest.raises(DatabaseUnavailableError):
+        with_accounts(own_database, "corp")
+    own_server.start()
+    assert check().status is CheckStatus.UP
+
+
 def test_who_waits_for_what_he_reads_is_freed_when_the_database_is_found_to_hang(own_server, own_database):
     def read_for_long():
         with own_database.read() as connection:

@@ -97,7 +97,7 @@ FAULTS = (
         "no-descriptors",
         "no process of ours can open a file or a socket",
         no_descriptors,
-        Expect(None, None, strict=frozenset({0, 200}), soft=frozenset({0, 200})),
+        Expect(None, None),
         DIRECT,
         lasts_s=10.0,
         needs=(cannot_limit,),
