@@ -48,6 +48,7 @@ class DatabaseCheck:
         """Ask the database. Tells by `away` whether it is."""
         try:
             response_ms = self._db.ping() * 1000
+            self._db.admit()
             trouble = self._db.trouble()
         except DatabaseUnavailableError as error:
             self._note_away(error.summary)
@@ -86,7 +87,6 @@ class DatabaseCheck:
             bound.warning("Database: Lost; the process goes on and waits for it")
 
     def _note_back(self) -> None:
-        self._db.admit()
         self.away = False
         if self._lost_at_s is None:
             return

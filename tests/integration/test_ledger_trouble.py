@@ -260,7 +260,9 @@ def held(db):
 
 
 def backends(server):
-    return count(server, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdfast'")
+    """Those that are set up and rest."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query LIKE 'SELECT set_config%'"
+    return count(server, query)
 
 
 def asleep(server):
