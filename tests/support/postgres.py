@@ -56,6 +56,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
         self._identity = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen = False
         self._databases = 0
         self.port = free_port()
         self.give(self._folder)
@@ -93,11 +94,13 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """Stop every process of the server where it stands: connections stay open and nothing answers."""
+        self._frozen = True
         self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
         self._signal_all(signal.SIGCONT)
+        self._frozen = False
 
     def create_database(self) -> str:
         """The URL of a new, empty database."""
@@ -148,7 +151,8 @@ class PostgresServer:
         if self._process is None:
             return
         if self._process.poll() is None:
-            self.thaw()
+            if self._frozen:
+                self.thaw()
             self._process.send_signal(how)
         self._process.wait(START_TIMEOUT_S)
         self._process = None
