@@ -63,8 +63,8 @@ soak: setup ## every death and 200 random kills on each database; SOAK="--seed 7
 	EVERY_DATABASE=1 $(BIN)/pytest -q $(SOAK_TESTS)
 	$(BIN)/python -m tests.soak $(SOAK)
 
-chaos: setup ## every fault under the real processes, with thresholds (half an hour); FAULT=name for one
-	$(BIN)/python -m tests.chaos $(if $(FAULT),--fault $(FAULT)) $(CHAOS)
+chaos: setup ## every fault under the real processes, with thresholds (half an hour); FAULT=name for one; PEERS=1: others
+	$(BIN)/python -m tests.chaos$(if $(PEERS),.peers) $(if $(FAULT),--fault $(FAULT)) $(CHAOS)
 
 mutants: setup ## change every expression of shared/core in turn and list what no unit test notices (a quarter of an hour)
 	rm -rf mutants

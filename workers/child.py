@@ -90,6 +90,7 @@ class Child:
         self._container.draining_by(self._ending.requested.is_set)
         self._container.link.on_change(self._hints.changed)
         self._container.link.on_change(self._reporter.changed)
+        self._container.checks.on_change(self._reporter.changed)
         self._container.start()
         self._renewals.start()
         self._hints.start()

@@ -16,10 +16,12 @@ from shared.observability import events, failpoints, metrics
 from shared.observability.failpoints import Point
 from workers.facts import Intake
 from workers.holdings import Held, Holdings
+from workers.room import room_to_open
 
 T = TypeVar("T")
 
-DATABASE_RETRY_S: Final = 1.0
+DATABASE_RETRY_S: Final = 0.5
+ROOM_RETRY_S: Final = 0.5
 
 
 class Ledger(Protocol):
@@ -40,13 +42,14 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True)
 class Collector:
-    """The use case. `fetch` raises ProviderError; `draining` ends every wait for the database."""
+    """The use case. `fetch` raises ProviderError and needs `room`; `draining` ends every wait for the database."""
 
     ledger: Ledger
     fetch: Callable[[Run], FetchedCosts]
     policy: RetryPolicy
     holdings: Holdings
     draining: threading.Event
+    room: Callable[[], bool] = room_to_open
 
     def on_hint(self, ready: RunReady) -> None:
         """Collect the run that a hint names, if it is ours to take. Waits out a database that is away."""
@@ -94,6 +97,9 @@ class Collector:
         def given_up() -> bool:
             return self.draining.is_set() or held.lost.is_set()
 
+        if not self._await_room(given_up):
+            _lost(held)
+            return
         try:
             failpoints.reached(Point.FETCH_BEGUN)
             fetched = self.fetch(held.claim.run)
@@ -110,6 +116,18 @@ class Collector:
             self._fail(held, unexpected(error), given_up)
         else:
             _stored(held, rows)
+
+    def _await_room(self, given_up: Callable[[], bool]) -> bool:
+        """Wait until this process can open files; False once `given_up`."""
+        told = False
+        while not self.room():
+            if given_up():
+                return False
+            if not told:
+                told = True
+                logger.bind(event=events.RUN_WAITS).warning("Run waits: this process can open no more files now")
+            self.draining.wait(ROOM_RETRY_S)
+        return True
 
     def _fail(self, held: Held, error: ProviderError, given_up: Callable[[], bool]) -> None:
         try:

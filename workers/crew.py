@@ -59,8 +59,9 @@ class Crew:
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Start a group."""
+        """Start a group. Raises OSError when this machine cannot (no descriptors, no memory, no process numbers)."""
         self.started_s = time.monotonic()
+        self._process = None
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             self._arguments,
             env=self._environment,

@@ -70,6 +70,7 @@ class Launcher:
         )
         self._started_s = time.monotonic()
         self._restarting = False
+        self._unstarted: OSError | None = None
         self._draining = threading.Event()
 
     def moment(self) -> Moment:
@@ -115,6 +116,10 @@ class Launcher:
         """Start worker processes again whenever they end, until a drain is requested."""
         delay_s = 0.0
         while not drain.wait(LOOK_S):
+            if self._unstarted is not None:
+                # Nothing has run, so nothing is spared by waiting longer and longer.
+                self._spawn()
+                continue
             code = self._crew.exit_code()
             if code is None:
                 self._restarting = self._restarting and not self._complete()
@@ -160,7 +165,15 @@ class Launcher:
             )
 
     def _spawn(self) -> None:
-        self._crew.start()
+        try:
+            self._crew.start()
+        except OSError as error:
+            if self._unstarted is None:
+                bound = logger.bind(event=events.PROCESS_CHILD_LOST, reason=error.strerror or str(error))
+                bound.error("Worker processes cannot be started on this machine now, trying again")
+            self._unstarted, self._restarting = error, True
+            return
+        self._unstarted = None
         self._board.expect(self._crew.pid)
         logger.bind(event=events.PROCESS_CHILD_STARTED, pid=self._crew.pid, processes=self._plan.processes).info(
             "Worker processes started"

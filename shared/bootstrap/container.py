@@ -14,7 +14,7 @@ from loguru import logger
 
 from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
-from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck
+from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck, DatabaseSentry
 from shared.bootstrap.health import STUCK_AFTER_S, HealthSources, ProcessHealth
 from shared.bootstrap.periodic import Periodic, stop_all
 from shared.bootstrap.secrets import known_secrets
@@ -69,15 +69,17 @@ class Container:
         self.retry_policy = RetryPolicy(settings.run_retry_delays_s)
         self._stopped = threading.Event()
         self._draining: Callable[[], bool] = self._stopped.is_set
-        self._database = DatabaseCheck(self.db, self.migrator)
+        self.fleet = FleetUpkeep(self.db, self.migrator, self._beat)
+        self._fleet_turns = Periodic(self.fleet.turn, name="fleet", interval_s=self.fleet.interval_s)
+        self._database = DatabaseCheck(self.db, self.migrator, try_again=self._fleet_turns.hurry)
         self.checks = CheckRunner(
             {"database": self._database},
             interval_s=CHECK_INTERVAL_S,
             deadline_s=CHECK_DEADLINE_S,
             vital=frozenset({"database"}),
         )
+        self._sentry = DatabaseSentry(self.db, self.checks.hurry)
         self._accounts = AccountsUpkeep(self.db, self.migrator, accounts)
-        self.fleet = FleetUpkeep(self.db, self.migrator, self._beat)
         self.health = ProcessHealth(self._health_sources())
         if identity.process != "status_api":
             # The API answers from the database and from memory without this thread: it is alive as long as it answers.
@@ -108,6 +110,7 @@ class Container:
         self.link.start()
         self.migrator.start()
         self.checks.start()
+        self._sentry.start()
         for periodic in self._periodics:
             periodic.start()
 
@@ -137,7 +140,7 @@ class Container:
         def left_s() -> float:
             return max(0.0, until_s - time.monotonic())
 
-        stop_all(reversed(self._periodics), left_s())
+        stop_all([*reversed(self._periodics), self._sentry], left_s())
         self.checks.stop(left_s())
         self.fleet.leave(left_s())
         self.migrator.stop(left_s())
@@ -169,7 +172,7 @@ class Container:
         periodics = [
             Periodic(_report_held_back, name="held-back-lines", interval_s=HELD_BACK_INTERVAL_S),
             Periodic(self._accounts.turn, name="accounts", interval_s=ACCOUNTS_INTERVAL_S),
-            Periodic(self.fleet.turn, name="fleet", interval_s=self.fleet.interval_s),
+            self._fleet_turns,
             Periodic(runs.turn, name="run-counts", interval_s=RUNS_INTERVAL_S),
         ]
         for periodic in periodics:
@@ -191,7 +194,7 @@ class Container:
     def _away(self) -> Away:
         redis = self.link.health()
         lost = redis.status in {"connecting", "failed"} and redis.details.error is not None
-        return Away(redis=lost, database=self._database.away)
+        return Away(redis=lost, database=self._database.away or self._database.troubled)
 
     def _supervisor_stuck(self) -> str | None:
         if self._stopped.is_set() or self.link.supervisor_alive(STUCK_AFTER_S):

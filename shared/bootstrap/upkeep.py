@@ -99,8 +99,8 @@ class FleetUpkeep:
             return
         now_s = self._clock()
         if self._written_at_s is None or now_s - self._written_at_s >= self.interval_s:
-            self._written_at_s = now_s
             beat(self._db, self._own())
+            self._written_at_s = now_s
         self.members = tuple(
             FleetMember(
                 name=found.name,

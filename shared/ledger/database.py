@@ -1,19 +1,21 @@
 """The database behind the ledger: SQLite or PostgreSQL, by its URL."""
 
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import URL, Connection, create_engine, exc, make_url, text
+from sqlalchemy import URL, Connection, RootTransaction, create_engine, exc, make_url, text
 
 from shared.core.errors import DatabaseUnavailableError, SettingsError
 from shared.core.redact import redact_url
 from shared.ledger import postgresql, sqlite
-from shared.ledger.failures import summary_of
+from shared.ledger.failures import NOT_MIGRATED, summary_of
+from shared.ledger.progress import TROUBLE_AFTER_S, Progress
 from shared.ledger.under_way import UnderWay
 from shared.observability import failpoints
 from shared.observability.failpoints import Write
@@ -24,7 +26,9 @@ POOL_TIMEOUT_S: Final = 10
 POOL_OVERFLOW: Final = 5
 # Older connections are replaced, so that a failover behind a name is followed even when nothing broke.
 RECYCLE_S: Final = 1800
-PING_LIMIT_S: Final = 3.0
+# A database that hangs is told within 3 s, the wait until the next ping included.
+PING_LIMIT_S: Final = 2.0
+LOST_LOOK_S: Final = 1.0
 # Somebody waits for what is read; a write may take as long as its statements may.
 READ_LIMIT_S: Final = 15.0
 
@@ -60,8 +64,10 @@ class Database:
             self._engine = create_engine(
                 parsed, **options, connect_args=arguments, pool_pre_ping=True, pool_recycle=RECYCLE_S
             )
-            postgresql.prepare(self._engine)
+            self._connections = postgresql.prepare(self._engine)
             self._under_way = UnderWay(postgresql.interrupt)
+        self._barred: str | None = None
+        self._progress = Progress()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -76,20 +82,72 @@ class Database:
         Raises DatabaseUnavailableError when the database is away; with `uncertain` set when it was lost during the
         commit, so that nobody knows what became of it. `what` names the transaction's failpoints.
         """
-        with self._transaction(writes=True) as connection:
-            yield connection
-            if what is not None:
-                failpoints.reached(failpoints.before_commit(what))
+        try:
+            with self._transaction(writes=True) as connection:
+                yield connection
+                if what is not None:
+                    failpoints.reached(failpoints.before_commit(what))
+        except DatabaseUnavailableError as error:
+            if error.summary not in {NOT_MIGRATED, postgresql.KNOWN_AWAY, self._barred}:
+                self._progress.write_failed(error.summary)
+            raise
+        self._progress.write_succeeded()
         if what is not None:
             failpoints.reached(failpoints.after_commit(what))
 
     def ping(self) -> float:
-        """Seconds that an answer took, at most about 3 of them. Raises DatabaseUnavailableError otherwise."""
+        """Seconds that an answer took, at most about 2 of them. Raises DatabaseUnavailableError otherwise."""
         started_s = time.monotonic()
-        with postgresql.within(PING_LIMIT_S), self.read() as connection:
+        with postgresql.within(PING_LIMIT_S), self._asking() as connection:
             # Reads the file's header on SQLite, where SELECT 1 would touch nothing.
             connection.execute(text("PRAGMA schema_version" if self.dialect == "sqlite" else "SELECT 1"))
         return time.monotonic() - started_s
+
+    def bar(self, summary: str) -> None:
+        """The database is known to be away: have every transaction fail at once, until `admit`; pings go on.
+
+        Those that wait for an answer to what they read are freed. What is being written goes on: of a server that is
+        merely slow it may be hours of work, and of one that is not, nobody knows whether it was done.
+        """
+        self._barred = summary
+        if self.dialect == "postgresql":
+            self._connections.barred = True
+            self._connections.cut(but=self._under_way.all())
+
+    def admit(self) -> None:
+        """The database answers."""
+        if self._barred is None:
+            return
+        if self.dialect == "postgresql":
+            self._connections.barred = False
+        # Whatever failed meanwhile failed because of that.
+        self._progress.write_succeeded()
+        self._barred = None
+
+    def trouble(self) -> str | None:
+        """Why writing does not work though pings are answered; None when it does, as far as anybody has tried.
+
+        Raises DatabaseUnavailableError.
+        """
+        failing = self._progress.failing()
+        if failing is not None:
+            return f"Writes fail: {failing}"
+        if self._progress.longest_wait_s() < TROUBLE_AFTER_S or not self._waits_for_lock():
+            return None
+        return "Writes wait for a lock that somebody else holds"
+
+    def wait_lost(self, stopped: threading.Event) -> bool:
+        """Hold a connection that asks for nothing until the server ends it; False when `stopped` first.
+
+        For PostgreSQL alone: a file has nobody who could. Raises DatabaseUnavailableError when there is none to hold.
+        """
+        with _translated(), self._engine.connect() as connection:
+            held = connection.connection.driver_connection
+            lost = False
+            while not (lost or stopped.is_set()):
+                lost = postgresql.closed_by_server(cast("postgresql.BoundedConnection", held), LOST_LOOK_S)
+            connection.invalidate()
+            return lost
 
     def break_off_writes(self, within_s: float) -> bool:
         """Have each transaction that writes now fail with DatabaseUnavailableError; False when one outlasts `within_s`.
@@ -108,19 +166,48 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool, barred_too: bool = False) -> Iterator[Connection]:
+        barred = self._barred
+        if barred is not None and not barred_too:
+            raise DatabaseUnavailableError(summary=barred)
         with _translated():
             self._make_folder()
-            with self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection:
+            with (
+                self._engine.connect().execution_options(**{sqlite.WRITES: writes}) as connection,
+                self._in_hand(connection, writes=writes) as transaction,
+            ):
+                try:
+                    yield connection
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+                with _translated(uncertain=writes):
+                    transaction.commit()
+
+    @contextmanager
+    def _in_hand(self, connection: Connection, *, writes: bool) -> Iterator[RootTransaction]:
+        """A transaction that was begun, known to whoever asks how transactions get on."""
+        with ExitStack() as stack:
+            # On SQLite the lock is waited for when a transaction begins, on PostgreSQL by its statements.
+            if self.dialect == "postgresql":
+                stack.enter_context(self._progress.waiting())
+            with self._progress.waiting() if writes else nullcontext():
                 transaction = connection.begin()
-                with self._noted(connection) if writes else nullcontext():
-                    try:
-                        yield connection
-                    except BaseException:
-                        _roll_back(connection)
-                        raise
-                    with _translated(uncertain=writes):
-                        transaction.commit()
+            if writes:
+                stack.enter_context(self._noted(connection))
+            yield transaction
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        with postgresql.asking(), self._transaction(writes=False, barred_too=True) as connection:
+            yield connection
+
+    def _waits_for_lock(self) -> bool:
+        if self.dialect == "sqlite":
+            return True
+        pids = self._connections.backend_pids()
+        with postgresql.within(PING_LIMIT_S), self._asking() as connection:
+            return bool(connection.execute(postgresql.LOCK_WAITS, {"pids": pids, "for_s": TROUBLE_AFTER_S}).scalar())
 
     def _noted(self, connection: Connection) -> AbstractContextManager[None]:
         return self._under_way.writing(connection.connection.driver_connection)

@@ -15,7 +15,7 @@ from shared.observability.redactor import without_secrets
 
 __all__ = ["Migrator", "MigratorState", "schema_ready", "upgrade"]
 
-RETRY_S: Final = 2.0
+RETRY_S: Final = 0.5
 
 
 class MigratorState(StrEnum):

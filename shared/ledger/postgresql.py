@@ -1,16 +1,21 @@
 """Connections to PostgreSQL that cannot hang: every wait for the server has a limit."""
 
 import math
+import os
+import select
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
+from weakref import WeakSet
 
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 CONNECT_TIMEOUT_S: Final = 5
 # The server gives up a statement first, so that a slow one is told apart from a server that is gone.
@@ -20,6 +25,7 @@ ANSWER_LIMIT_S: Final = 35.0
 IDLE_IN_TRANSACTION_S: Final = 60
 POLL_S: Final = 0.1
 CANCEL_S: Final = 0.3
+KNOWN_AWAY: Final = "the database is known to be away"
 
 CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "connect_timeout": CONNECT_TIMEOUT_S,
@@ -31,8 +37,19 @@ CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "keepalives_count": 3,
 }
 
+# Whether one of these backends has been waiting for a lock for so long.
+LOCK_WAITS: Final = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids) AND wait_event_type = 'Lock'"
+    " AND clock_timestamp() - query_start > make_interval(secs => :for_s)"
+)
+
+# A number of a socket that was closed is soon another's: none is looked up while one is being closed.
+_closing = threading.RLock()
+
 # Until when, by this host's monotonic clock, the work under way may wait for the server.
 _deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
+# Whether the work under way asks if the server is back.
+_asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 @contextmanager
@@ -49,6 +66,16 @@ def within(limit_s: float) -> Iterator[None]:
         yield
     finally:
         _deadline_s.reset(token)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """The block may connect also while the server is known to be away."""
+    token = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
 
 
 def _limit_s() -> float:
@@ -74,17 +101,70 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError(f"no answer from the database within {limit_s:.1f} s") from error
 
+    def close(self) -> None:
+        """As psycopg's."""
+        with _closing:
+            super().close()
 
-def prepare(engine: Engine) -> None:
+
+class Connections:
+    """Those that an engine has open."""
+
+    def __init__(self) -> None:
+        # While the server is known to be away nobody connects but who asks whether it is back.
+        self.barred = False
+        self._known: WeakSet[BoundedConnection] = WeakSet()
+        self._lock = threading.Lock()
+
+    def add(self, connection: BoundedConnection) -> None:
+        """Know one that was just opened."""
+        with self._lock:
+            self._known.add(connection)
+
+    def cut(self, but: Collection[Any]) -> None:
+        """Shut down the sockets of all `but` these: whoever waits on one is freed, and closes it."""
+        with self._lock:
+            known = list(self._known)
+        for connection in known:
+            if connection not in but:
+                _shut_down(connection)
+
+    def backend_pids(self) -> list[int]:
+        """The processes that serve them."""
+        with self._lock:
+            return [one.pgconn.backend_pid for one in self._known if not one.closed]
+
+
+def _shut_down(connection: BoundedConnection) -> None:
+    with (
+        _closing,
+        suppress(psycopg.Error, OSError),  # closed already
+        socket.socket(fileno=os.dup(connection.fileno())) as twin,
+    ):
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+def closed_by_server(connection: BoundedConnection, within_s: float) -> bool:
+    """Whether anything comes on a connection that asks for nothing: its end, then. Waits up to `within_s` for it."""
+    readable, _, _ = select.select([connection], [], [], within_s)
+    return bool(readable)
+
+
+def prepare(engine: Engine) -> Connections:
     """Have `engine` open bounded connections with the ledger's session settings."""
+    connections = Connections()
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
+        if connections.barred and not _asking.get():
+            raise psycopg.OperationalError(KNOWN_AWAY)
         limit_s = _limit_s()
         if limit_s <= 0:
             raise psycopg.OperationalError("no time left to connect to the database")
         timeout_s = min(int(options["connect_timeout"]), math.ceil(limit_s))
-        return BoundedConnection.connect(*arguments, **{**options, "connect_timeout": timeout_s})
+        connection = BoundedConnection.connect(*arguments, **{**options, "connect_timeout": timeout_s})
+        connections.add(connection)
+        return connection
 
     @event.listens_for(engine, "connect")
     def set_session(connection: BoundedConnection, _record: Any) -> None:
@@ -96,6 +176,8 @@ def prepare(engine: Engine) -> None:
             (f"{STATEMENT_TIMEOUT_S}s", f"{IDLE_IN_TRANSACTION_S}s"),
         )
         connection.autocommit = False
+
+    return connections
 
 
 def interrupt(connection: psycopg.Connection[Any]) -> None:

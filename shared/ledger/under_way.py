@@ -34,12 +34,16 @@ class UnderWay:
         """Whether there is one."""
         return bool(self._connections)
 
+    def all(self) -> list[Any]:
+        """Their connections."""
+        with self._changed:
+            return list(self._connections.values())
+
     def break_off(self, within_s: float) -> bool:
         """Interrupt every transaction until none is left; False when some outlast `within_s`."""
         until_s = time.monotonic() + within_s
         while time.monotonic() < until_s:
-            with self._changed:
-                left = list(self._connections.values())
+            left = self.all()
             if not left:
                 return True
             for connection in left:

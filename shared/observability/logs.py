@@ -3,9 +3,7 @@
 Redaction works on the finished line, since exception texts and library messages carry URLs and tokens too.
 """
 
-import contextlib
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +16,7 @@ from shared.observability import events
 from shared.observability.flood import Decision, FloodControl, kind_of
 from shared.observability.lines import json_kept, json_line, text_line
 from shared.observability.metrics import LOG_LINES_HELD_BACK, LOG_LINES_LOST
+from shared.observability.output import Output
 from shared.observability.redactor import hide, without_secrets
 
 LogFormat = Literal["text", "json"]
@@ -74,7 +73,7 @@ def report_held_back(count: int) -> None:
 class LineSink:
     """Turns what loguru hands over into one line of bytes."""
 
-    def __init__(self, *, fmt: LogFormat, redact: Callable[[str], str], output: "Output") -> None:
+    def __init__(self, *, fmt: LogFormat, redact: Callable[[str], str], output: Output) -> None:
         self._line = json_line if fmt == "json" else text_line
         self._redact = json_kept(redact) if fmt == "json" else redact
         self._output = output
@@ -82,34 +81,6 @@ class LineSink:
     def write(self, message: Any) -> None:
         """Write the line of `message`, whose text is that of the exception, if any."""
         self._output.write(self._redact(self._line(message.record, str(message).strip())))
-
-
-class Output:
-    """Standard output, unbuffered, by whole lines. A reader that has gone is counted, never raised."""
-
-    def __init__(self, stream: BinaryIO | None = None) -> None:
-        self._stream = stream
-
-    def write(self, line: str) -> None:
-        """Write `line` and its end at once."""
-        data = line.encode("utf-8", "backslashreplace") + b"\n"
-        try:
-            stream = self._stream or sys.stdout.buffer
-            stream.write(data)
-            stream.flush()
-        except BrokenPipeError:
-            LOG_LINES_LOST.inc()
-            self._let_go()
-        except (OSError, ValueError):
-            LOG_LINES_LOST.inc()
-
-    def _let_go(self) -> None:
-        # What is left in the buffer would fail again when the interpreter ends, and turn exit code 0 into 120.
-        if self._stream is None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
 
 
 class Intercept(logging.Handler):

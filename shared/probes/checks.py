@@ -40,8 +40,10 @@ class Seen:
 
 def current(seen: Seen, now_s: float, timing: Timing) -> CheckResult:
     """What the last result is worth now: itself, or a failure when the check hangs or no longer runs."""
-    if seen.running_since_s is not None and now_s - seen.running_since_s > timing.deadline_s:
-        return _lapsed(seen.result, f"No answer for {now_s - seen.running_since_s:.0f}s")
+    if seen.running_since_s is not None:
+        # A check under way is as fresh as can be, until it takes too long.
+        took_s = now_s - seen.running_since_s
+        return _lapsed(seen.result, f"No answer for {took_s:.0f}s") if took_s > timing.deadline_s else seen.result
     age_s = now_s - seen.at_s
     if age_s > STALE_AFTER_INTERVALS * timing.interval_s:
         return _lapsed(seen.result, f"Stale: last checked {age_s:.0f}s ago")
@@ -74,6 +76,7 @@ class CheckRunner:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._first: dict[str, threading.Event] = {name: threading.Event() for name in checks}
+        self._callbacks: list[Callable[[], object]] = []
         self._wake: dict[str, threading.Event] = {name: threading.Event() for name in checks}
         # Replaced whole, never changed in place: whoever reads needs no lock.
         self._seen = {name: self._not_yet(name, vital) for name in checks}
@@ -100,6 +103,10 @@ class CheckRunner:
         for wake in self._wake.values():
             wake.set()
 
+    def on_change(self, callback: Callable[[], object]) -> None:
+        """Call `callback` after each change of a check's status, on that check's thread; it must not raise."""
+        self._callbacks.append(callback)
+
     def results(self) -> dict[str, CheckResult]:
         """The checks' results as of now, in the order given. Costs no I/O."""
         now_s = self._clock()
@@ -120,8 +127,10 @@ class CheckRunner:
             began_s = self._clock()
             self._seen[name] = replace(self._seen[name], running_since_s=began_s)
             result = replace(self._look(name), vital=self._seen[name].result.vital)
-            self._seen[name] = Seen(result, self._clock())
+            was, self._seen[name] = self._seen[name].result.status, Seen(result, self._clock())
             self._first[name].set()
+            for callback in self._callbacks if result.status is not was else ():
+                callback()
             if not self._stop.is_set():
                 self._wake[name].wait(self._timing.interval_s)
 

@@ -7,11 +7,11 @@ from operator import itemgetter
 from typing import Any, Final, cast
 
 from loguru import logger
-from waitress.server import TcpWSGIServer
 
 from shared.observability import events
 from shared.observability.metrics import HTTP_CLOSED
 from shared.probes.channel import Channel
+from shared.probes.reserve import ReservedServer
 
 # waitress has no deadline for a request that trickles in: a thousand of them would hold every connection for good.
 REQUEST_DEADLINE_S: Final = 15.0
@@ -27,7 +27,7 @@ NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, er
 TELL_AGAIN_S: Final = 60.0
 
 
-class Listener(TcpWSGIServer):
+class Listener(ReservedServer):
     """A listening socket and its connections, on a map of its own. Methods run on the loop's thread."""
 
     channel_class = Channel

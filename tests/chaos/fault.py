@@ -116,6 +116,16 @@ def redis_says(*codes: str) -> Sign:
     return sign
 
 
+def database_says(*statuses: str) -> Sign:
+    """A process tells of the database that it is in one of these statuses."""
+
+    def sign(answer: Dependencies, _before: Dependencies) -> str | None:
+        status = answer.get("database", {}).get("status")
+        return f"database {status}" if status in statuses else None
+
+    return sign
+
+
 def redis_noticed(answer: Dependencies, before: Dependencies) -> str | None:
     """Whether anything of the connection to Redis has changed: what a fault that nobody is to notice must not do."""
     redis = answer["redis"]

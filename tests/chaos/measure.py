@@ -1,5 +1,6 @@
 """Who keeps asking while a fault stands: each asker on a thread of its own, keeping what it was told and when."""
 
+import contextlib
 import json
 import threading
 import time
@@ -157,6 +158,8 @@ class LogTail(threading.Thread):
     def __init__(self, running: Running) -> None:
         super().__init__(name=f"tail {running.name}", daemon=True)
         self.lines: list[LogLine] = []
+        # Whoever's lines they are: an error that nobody foresaw.
+        self.tracebacks: list[str] = []
         self._log = running.log
         self._position = running.log.stat().st_size
         self._rest = b""
@@ -180,6 +183,7 @@ class LogTail(threading.Thread):
         self._position += len(new)
         *whole, self._rest = (self._rest + new).split(b"\n")
         self.lines += [line for raw in whole for line in _counted(raw, time.monotonic())]
+        self.tracebacks += [_shown(raw) for raw in whole if b"Traceback (most recent" in raw or b'"exception":' in raw]
 
 
 def _counted(raw: bytes, at_s: float) -> Iterator[LogLine]:
@@ -193,6 +197,15 @@ def _counted(raw: bytes, at_s: float) -> Iterator[LogLine]:
         yield LogLine(at_s, 0, text)
     elif "scope" not in line:
         yield LogLine(at_s, int(line["pid"]), f"{line['level']} {line['message']}")
+
+
+def _shown(raw: bytes) -> str:
+    """A line with a traceback, in short."""
+    text = raw.decode(errors="replace")
+    with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
+        line = json.loads(text)
+        return f"traceback: {line['message']}: {line['exception'].splitlines()[-1]}"
+    return f"traceback: {text}"
 
 
 def now() -> tuple[float, datetime]:

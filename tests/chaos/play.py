@@ -180,7 +180,7 @@ class Play:
             lost=wrong.lost,
             doubled=wrong.doubled,
             twice=wrong.twice,
-            other=wrong.other,
+            other=(*wrong.other, *(line for tail in watch.logs.values() for line in tail.tracebacks)),
             lines=dict(self._lines(from_s, to_s)),
             promised=len(set(watch.requester.promised())),
         )

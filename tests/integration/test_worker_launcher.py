@@ -6,11 +6,13 @@ import socket
 import sys
 import time
 
+import psutil
 import pytest
 
 from shared.core.costs import CoverageState
 from shared.core.runs import RunState
 from shared.ledger.queries import coverage
+from tests.support.limits import cannot_limit, without_descriptors
 from tests.support.links import Port, keeps_silent
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.waiting import pass_time, wait_for
@@ -192,6 +194,25 @@ def test_a_worker_process_that_dies_while_it_starts_is_noticed_before_long(rig_o
     rig = rig_of(redis.url, WORKER_PROCESSES="2").start("tests.support.dying_worker")
     wait_for(lambda: any("ended unexpectedly" in line for line in rig.lines()), 20, "the death to be noticed")
     rig.wait_consumers("4 threads in 2 processes")
+
+
+@pytest.mark.skipif(cannot_limit() is not None, reason=str(cannot_limit()))
+def test_worker_processes_that_cannot_be_started_are_started_when_they_can(rig_of, redis):
+    rig = rig_of(redis.url).start()
+    rig.wait_ready()
+    with without_descriptors([psutil.Process(rig.process.pid)]):
+        os.kill(rig.master().pid, signal.SIGKILL)
+        wait_for(
+            lambda: any("cannot be started on this machine" in line for line in rig.lines()),
+            20,
+            "the launcher to say so",
+        )
+    rig.wait_ready(timeout_s=40)
+    rig.wait_live()
+    assert sum("cannot be started on this machine" in line for line in rig.lines()) == 1
+    assert not any("Traceback" in line for line in rig.lines())
+    rig.signal(signal.SIGTERM)
+    assert rig.wait_exit() == 0
 
 
 def test_direct_mode_collects_without_redis_and_ends_when_it_comes(rig_of, redis):

@@ -56,10 +56,10 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
         self._identity = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen = False
         self._databases = 0
         self.port = free_port()
-        if self._identity:
-            os.chown(self._folder, self._identity["user"], self._identity["group"])
+        self.give(self._folder)
         self._run(
             "initdb", "--pgdata", str(self._data), "--username=postgres", "--auth=trust", "--no-sync", "-E", "UTF8"
         )
@@ -94,11 +94,13 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """Stop every process of the server where it stands: connections stay open and nothing answers."""
+        self._frozen = True
         self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
         self._signal_all(signal.SIGCONT)
+        self._frozen = False
 
     def create_database(self) -> str:
         """The URL of a new, empty database."""
@@ -113,6 +115,11 @@ class PostgresServer:
         name = url.rpartition("/")[2]
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def give(self, folder: Path) -> None:
+        """Make `folder` belong to whoever runs the server."""
+        if self._identity:
+            os.chown(folder, self._identity["user"], self._identity["group"])
 
     def close(self) -> None:
         """Stop the server and remove its data."""
@@ -144,7 +151,8 @@ class PostgresServer:
         if self._process is None:
             return
         if self._process.poll() is None:
-            self.thaw()
+            if self._frozen:
+                self.thaw()
             self._process.send_signal(how)
         self._process.wait(START_TIMEOUT_S)
         self._process = None

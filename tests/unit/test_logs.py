@@ -13,8 +13,8 @@ from loguru import logger
 
 from shared.observability import events
 from shared.observability.flood import Away, FloodControl
-from shared.observability.logs import Output
 from shared.observability.metrics import LOG_LINES_HELD_BACK, LOG_LINES_LOST
+from shared.observability.output import Output
 from shared.observability.redactor import Redactor, secrets_of_environment, secrets_of_url, secrets_of_webhook
 from tests.support.logs import captured
 

@@ -22,6 +22,8 @@ TIMING = Timing(interval_s=2.0, deadline_s=5.0)
         (Seen(UP, 100.0), 200.0, "degraded", "Stale: last checked 100s ago"),
         (Seen(VITAL, 100.0, running_since_s=100.0), 105.0, "up", None),
         (Seen(VITAL, 100.0, running_since_s=100.0), 105.5, "down", "No answer for 6s"),
+        # One that is under way is not stale: it is being refreshed.
+        (Seen(VITAL, 100.0, running_since_s=105.0), 108.0, "up", None),
     ],
 )
 def test_a_result_is_worth_what_its_age_allows(seen, now_s, status, message):
@@ -55,6 +57,18 @@ def test_a_check_that_hangs_harms_no_other_and_is_told_after_its_deadline():
     finally:
         release.set()
         runner.stop()
+
+
+def test_whoever_wants_to_know_is_told_of_each_change_of_status_and_of_nothing_else():
+    results = [UP, UP, CheckResult(CheckStatus.DOWN), CheckResult(CheckStatus.DOWN), UP]
+    left, seen = list(results), []
+    runner = CheckRunner({"x": lambda: left.pop(0) if left else UP}, interval_s=0.001)
+    runner.on_change(lambda: seen.append(runner.results()["x"].status.value))
+    runner.start()
+    wait_for(lambda: not left, 20, "every result")
+    runner.stop()
+    # From "not checked yet", which is degraded.
+    assert seen == ["up", "down", "up"]
 
 
 def test_a_check_that_raises_is_down_and_told_without_its_error_s_text():

@@ -1,5 +1,7 @@
 """Collecting a run with a ledger in memory: each way it can end."""
 
+import errno
+import os
 import threading
 
 import pytest
@@ -9,9 +11,11 @@ from shared.core.errors import DatabaseUnavailableError, ProviderError
 from shared.core.runs import RetryPolicy, RunState
 from tests.support.runs import claim, hint, run
 from tests.support.waiting import wait_for
+from workers import collect
 from workers.collect import Collector
 from workers.facts import Intake
 from workers.holdings import Holdings
+from workers.room import room_to_open
 
 AWAY = DatabaseUnavailableError(summary="away")
 BROKEN = ProviderError(code="HTTP_500", summary="it failed", hint="wait")
@@ -47,8 +51,9 @@ class MemoryLedger:
         return self._do("hand_back", True)
 
 
-def collector(ledger, fetch=lambda run: FetchedCosts(rows=())):
-    return Collector(ledger, fetch=fetch, policy=RetryPolicy(), holdings=Holdings(), draining=threading.Event())
+def collector(ledger, fetch=lambda run: FetchedCosts(rows=()), **more):
+    draining = threading.Event()
+    return Collector(ledger, fetch=fetch, policy=RetryPolicy(), holdings=Holdings(), draining=draining, **more)
 
 
 def raising(error):
@@ -141,3 +146,34 @@ def test_handing_back_marks_the_run_as_lost_here():
     made.hand_back(held)
     assert ledger.told == ["hand_back"]
     assert held.lost.is_set()
+
+
+def test_a_run_waits_until_its_process_can_open_files(monkeypatch):
+    monkeypatch.setattr(collect, "ROOM_RETRY_S", 0.01)
+    ledger, looks = MemoryLedger(), [False, False, True]
+    collector(ledger, room=lambda: looks.pop(0)).on_hint(hint())
+    assert (ledger.told, looks) == (["claim", "store"], [])
+
+
+def test_a_run_that_waits_for_files_fetches_nothing_when_its_process_ends():
+    ledger = MemoryLedger()
+    one = collector(ledger, raising(AssertionError("fetched")), room=lambda: False)
+    one.draining.set()
+    held = one.hold(claim(1), Intake.DIRECT)
+    one.work(held)
+    assert ledger.told == []
+    assert len(one.holdings) == 0
+
+
+def test_room_is_found_where_there_is_some_and_none_where_there_is_none(monkeypatch):
+    assert room_to_open()
+    real, left = os.open, [True] * 3
+
+    def few(*given):
+        if not left:
+            raise OSError(errno.EMFILE, "Too many open files")
+        left.pop()
+        return real(*given)
+
+    monkeypatch.setattr(os, "open", few)
+    assert not room_to_open()
