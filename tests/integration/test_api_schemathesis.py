@@ -155,7 +155,9 @@ def asked_without_leave(api):
     locked, elsewhere = api.schema(token=TOKEN), api.schema(bound_to="0.0.0.0")
     met = {ask(locked, api, path, method) for path, method in guarded}
     assert {status for _, _, status in met} == {401}
-    return met | {ask(elsewhere, api, path, method) for path, method in guarded if method != "get"}
+    met |= {ask(elsewhere, api, path, method) for path, method in guarded if method != "get"}
+    rebound = {"Host": "page.of.somebody.example"}
+    return met | {ask(api.schema(), api, path, method, headers=rebound) for path, method in guarded}
 
 
 def asked_everywhere(api, status):
