@@ -29,6 +29,8 @@ RECYCLE_S: Final = 1800
 # A database that hangs is told within 3 s, the wait until the next ping included.
 PING_LIMIT_S: Final = 2.0
 LOST_LOOK_S: Final = 1.0
+# How long a lock is waited for before that is told. Who holds a file nobody knows: it may be one of our own threads.
+LOCK_AFTER_S: Final = {"postgresql": TROUBLE_AFTER_S, "sqlite": 2.0}
 # Somebody waits for what is read; a write may take as long as its statements may.
 READ_LIMIT_S: Final = 15.0
 
@@ -132,7 +134,7 @@ class Database:
         failing = self._progress.failing()
         if failing is not None:
             return f"Writes fail: {failing}"
-        if self._progress.longest_wait_s() < TROUBLE_AFTER_S or not self._waits_for_lock():
+        if self._progress.longest_wait_s() < LOCK_AFTER_S[self.dialect] or not self._waits_for_lock():
             return None
         return "Writes wait for a lock that somebody else holds"
 

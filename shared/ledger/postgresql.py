@@ -37,10 +37,14 @@ CONNECT_ARGUMENTS: Final[dict[str, Any]] = {
     "keepalives_count": 3,
 }
 
-# Whether one of these backends has been waiting for a lock for so long.
+# Whether one of these backends has been waiting for so long for a lock that another program holds, or for ten seconds
+# for one of ours: those wait for one another as a matter of course, and for longer where the processor is busy.
 LOCK_WAITS: Final = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids) AND wait_event_type = 'Lock'"
-    " AND clock_timestamp() - query_start > make_interval(secs => :for_s)"
+    "SELECT count(*) FROM pg_stat_activity AS waits WHERE waits.pid = ANY(:pids) AND waits.wait_event_type = 'Lock'"
+    " AND clock_timestamp() - waits.query_start > make_interval(secs => :for_s)"
+    " AND (clock_timestamp() - waits.query_start > interval '10 s' OR EXISTS ("
+    "SELECT 1 FROM pg_stat_activity AS holds WHERE holds.pid = ANY(pg_blocking_pids(waits.pid))"
+    " AND holds.application_name <> waits.application_name))"
 )
 
 # A number of a socket that was closed is soon another's: none is looked up while one is being closed.

@@ -190,6 +190,22 @@ def test_writes_that_wait_for_a_lock_of_another_program_show_and_so_does_its_end
     assert check().status is CheckStatus.UP
 
 
+def test_writes_that_wait_for_one_another_are_no_trouble(own_server, own_database):
+    check, locked, other = checked(own_database), threading.Event(), Database(own_server.url())
+
+    def write():
+        locked.wait(20)
+        with_accounts(own_database, "corp")
+
+    with in_thread(write) as raised, other.write() as connection:
+        connection.execute(text("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE"))
+        locked.set()
+        wait_for(lambda: own_database._progress.longest_wait_s() > 1.5, 10, "the write to wait")
+        assert check().status is CheckStatus.UP
+    assert raised == []
+    other.dispose()
+
+
 def test_a_long_statement_that_waits_for_nobody_is_no_trouble(own_database):
     check = checked(own_database)
 
