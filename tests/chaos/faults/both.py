@@ -8,8 +8,8 @@ from tests.chaos.rig import Rig
 
 
 def both_away(rig: Rig) -> Iterator[None]:
-    rig.happens_now()
     rig.restart_redis(start=False)
+    rig.happens_now()  # what is judged is what is told of the database
     server(rig).stop()
     yield
     server(rig).start()
