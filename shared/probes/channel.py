@@ -90,6 +90,13 @@ class Channel(HTTPChannel):
             self._parse()
         return not self._ahead and bool(super().readable())
 
+    def write_soon(self, data: Any) -> int:
+        """Take a piece of the answer, to be sent on."""
+        if not self.total_outbufs_len:
+            # From here on it is the client who is waited for, however long the answer was in coming.
+            self.last_activity = time.time()
+        return super().write_soon(data)
+
     def service(self) -> None:
         """Answer the request, on a thread of the server's."""
         super().service()

@@ -113,8 +113,10 @@ class Listener(ReservedServer):
     def _close_lapsed(self, cutoff: float) -> None:
         """Close connections that are idle, whose request does not come to an end, or that take nothing of an answer."""
         for channel in list(self.active_channels.values()):
+            # In this order: an answer that begins in between is not yet one that nobody takes.
+            answered = bool(channel.total_outbufs_len)
             idle = channel.last_activity < cutoff
-            if idle and channel.total_outbufs_len:
+            if idle and answered:
                 self._let_go(channel, "stalled")
             elif channel.requests:
                 continue

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from waitress.channel import HTTPChannel
 
 from shared.observability.metrics import HTTP_CLOSED
 from shared.probes.limits import HttpLimits, connection_limit
@@ -24,8 +25,10 @@ ASK = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def app(environ, start_response):
-    """/streamed: more than a server holds for one client; /repeat: a quarter of a megabyte; else what was asked for."""
+    """/streamed: more than a server holds for one client; /repeat: 250 KB; /late: takes a while; else the path."""
     path = environ["PATH_INFO"]
+    if path == "/late":
+        pass_time(1.5)
     pieces = {"/streamed": [PIECE] * PIECES, "/repeat": [PIECE[:250_000]]}.get(path, [path.encode()])
     length = str(sum(len(piece) for piece in pieces))
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", length)])
@@ -111,6 +114,23 @@ def test_who_takes_nothing_of_an_answer_does_not_keep_the_thread_that_gives_it()
     assert closed("stalled") > stalled
 
 
+def test_an_answer_that_was_long_in_coming_is_not_taken_for_one_that_nobody_takes(monkeypatch):
+    stalled, flush = closed("stalled"), HTTPChannel._flush_exception  # type: ignore[attr-defined] # not in the stub
+
+    def flush_late(channel, *arguments, **more):
+        # Meanwhile the loop turns, for somebody else, and looks who keeps it waiting.
+        with socket.create_connection(("127.0.0.1", server.port), 20):
+            pass_time(0.2)
+        return flush(channel, *arguments, **more)
+
+    with serving(channel_timeout_s=1) as server:
+        listener = server._listeners[0]
+        listener.adj.cleanup_interval = listener.next_channel_cleanup = 0  # it looks at every turn
+        monkeypatch.setattr(HTTPChannel, "_flush_exception", flush_late)
+        assert get(server.port, "/late").body == b"/late"
+    assert closed("stalled") == stalled
+
+
 def test_a_slow_reader_is_no_hostile_one():
     with serving(threads=1, channel_timeout_s=1) as server, connected(server, ASK % b"streamed") as client:
         received, until_s = 0, time.monotonic() + 8
@@ -167,7 +187,8 @@ def test_an_answer_that_is_not_read_to_its_end_does_not_keep_a_connection_that_i
             client = stack.enter_context(connected(server))
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(b"GET /repeat HTTP/1.0\r\n\r\n" + ASK % b"ahead")
-        wait_for(lambda: server._listeners[0].active_channels, 20, "the clients to be there")
+        # Whoever came before has been taken in by now.
+        assert get(server.port, "/fine").status == 200
         wait_for(lambda: not server._listeners[0].active_channels, 30, "all to be closed")
 
 
