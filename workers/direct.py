@@ -15,6 +15,8 @@ from workers.facts import Intake
 from workers.holdings import Held
 
 TURN_S: Final = 1.0
+# After a look that found nothing due the next one comes this much later: a run that becomes due meanwhile waits for it.
+IDLE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def intake(outage: Outage, *, now_s: float, after_s: float) -> Intake:
 
 
 class DirectMode:
-    """One thread that looks every second, and starts a thread for each run it claims, up to `limit` runs at work.
+    """One thread that looks every few seconds, and starts a thread for each run it claims, up to `limit` runs at work.
 
     `usable` tells whether Redis carries hints to us; `take_next` claims and holds a due run, and raises
     DatabaseUnavailableError; `work` collects it.
@@ -59,6 +61,7 @@ class DirectMode:
         self._has_room = has_room
         self._after_s = after_s
         self._outage = Outage(time.monotonic())
+        self._look_at_s = 0.0
         self._stopped = threading.Event()
         self.intake = Intake.WAITING
         self.pulse = Pulse()
@@ -98,8 +101,11 @@ class DirectMode:
 
     def _turn(self) -> None:
         while self.look(time.monotonic()) is Intake.DIRECT and self._has_room() and not self._stopped.is_set():
+            if time.monotonic() < self._look_at_s:
+                return
             held = self._take_next()
             if held is None:
+                self._look_at_s = time.monotonic() + IDLE_S
                 return
             name = f"direct-{held.claim.run.id}"
             threading.Thread(target=self._work, args=(held,), name=name, daemon=True).start()

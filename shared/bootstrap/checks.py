@@ -15,8 +15,8 @@ from shared.observability import events
 from shared.observability.metrics import DATABASE_UP, UNEXPECTED_ERRORS
 
 NOT_READY: Final = "The schema is being brought up to date"
-CHECK_INTERVAL_S: Final = 0.5
-CHECK_DEADLINE_S: Final = 2.5
+CHECK_INTERVAL_S: Final = 0.75
+CHECK_DEADLINE_S: Final = 2.25
 # Between two tries to hold a connection.
 HOLD_AGAIN_S: Final = 0.5
 
