@@ -1,4 +1,4 @@
-"""The thread that tells the launcher how this worker process is: every two seconds, and soon after a change."""
+"""The thread that tells the launcher how this worker process is: every second, and soon after something changes."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ from typing import Final
 from workers.board import BoardClient
 from workers.facts import ChildFacts
 
-INTERVAL_S: Final = 2.0
-LOOK_S: Final = 1.0
+INTERVAL_S: Final = 1.0
+LOOK_S: Final = 0.5
 
 
 class Reporter:
