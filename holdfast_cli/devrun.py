@@ -13,9 +13,9 @@ from dotenv import dotenv_values
 
 from holdfast_cli import failures
 from holdfast_cli.samples import prepare_dev
-from shared.bootstrap.secrets import hide_environment
 from shared.core.errors import HoldfastError, SettingsError
 from shared.embedded_redis.binary import find_binary
+from shared.observability.environment import hide_environment
 from shared.observability.redactor import without_secrets
 from shared.settings import DEFAULT_PORTS, DOTENV, load_settings
 

@@ -22,12 +22,12 @@ from holdfast_cli.coverage import show_coverage
 from holdfast_cli.output import stderr
 from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
 from shared.bootstrap.command import open_ledger
-from shared.bootstrap.secrets import hide_environment
 from shared.core.costs import Metric
 from shared.core.errors import HoldfastError
 from shared.core.runs import RunKind, RunState
 from shared.core.version import VERSION
 from shared.ledger.cost_queries import GROUPS
+from shared.observability.environment import hide_environment
 from shared.observability.redactor import without_secrets
 from shared.settings import load_settings
 

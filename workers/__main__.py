@@ -11,13 +11,14 @@ from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
 from shared.bootstrap.drain import EXIT_FAILED, EXIT_STOPPED, Drain
 from shared.bootstrap.lifecycle import tell_mistakes
-from shared.bootstrap.secrets import hide_environment, known_secrets
+from shared.bootstrap.secrets import known_secrets
 from shared.bootstrap.watch import Watch
 from shared.core.errors import AccountsFileError, SettingsError
 from shared.core.redact import redact_url
 from shared.core.version import VERSION
 from shared.ledger.database import Database
 from shared.observability import events
+from shared.observability.environment import hide_environment
 from shared.observability.logs import configure_logging
 from shared.observability.metrics import identify
 from shared.probes.app import probe_app

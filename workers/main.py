@@ -7,7 +7,7 @@ import sys
 import dramatiq
 
 from shared.bootstrap.container import build
-from shared.bootstrap.secrets import hide_environment
+from shared.observability.environment import hide_environment
 from shared.observability.logs import configure_logging
 from workers.child import Child
 

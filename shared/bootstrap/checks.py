@@ -12,7 +12,7 @@ from shared.core.health import CheckResult, CheckStatus
 from shared.ledger.database import Database
 from shared.ledger.migrate import Migrator, MigratorState
 from shared.observability import events
-from shared.observability.metrics import DATABASE_UP, UNEXPECTED_ERRORS
+from shared.observability.metrics import DATABASE_UP
 
 NOT_READY: Final = "The schema is being brought up to date"
 CHECK_INTERVAL_S: Final = 0.75
@@ -129,5 +129,5 @@ class DatabaseSentry:
                 if self._db.wait_lost(self._stopped):
                     self._lost()
             except DatabaseUnavailableError:
-                UNEXPECTED_ERRORS.labels(where="sentry_database_away").inc()
+                pass  # the check tells of it; there is a connection to hold again once it is back
             self._stopped.wait(HOLD_AGAIN_S)

@@ -13,10 +13,10 @@ from loguru import logger
 
 from shared.bootstrap.container import Container, build
 from shared.bootstrap.drain import EXIT_FAILED, EXIT_MISTAKE, EXIT_STOPPED, Drain
-from shared.bootstrap.secrets import hide_environment
 from shared.bootstrap.watch import Watch
 from shared.core.errors import AccountsFileError, SettingsError
 from shared.observability import events
+from shared.observability.environment import hide_environment
 from shared.observability.redactor import without_secrets
 from shared.settings import Process
 

@@ -2,24 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-
-from dotenv import dotenv_values
 
 from shared.bootstrap.upkeep import secrets_of_accounts
 from shared.costs.accounts import AccountConfig
-from shared.observability.crashes import redact_crashes
-from shared.observability.redactor import hide, secrets_of_environment, secrets_of_url, secrets_of_webhook
-from shared.settings import DOTENV, Settings
-
-
-def hide_environment() -> None:
-    """Hide what the environment and .env hold, before anything is read from them: also in what is told of a crash."""
-    redact_crashes()
-    hide(secrets_of_environment(os.environ))
-    # Whoever reads the settings from it tells what is wrong with it.
-    with suppress(OSError, UnicodeDecodeError):
-        hide(secrets_of_environment({name: value or "" for name, value in dotenv_values(DOTENV).items()}))
+from shared.observability.redactor import secrets_of_environment, secrets_of_url, secrets_of_webhook
+from shared.settings import Settings
 
 
 def known_secrets(settings: Settings, accounts: Iterable[AccountConfig]) -> set[str]:

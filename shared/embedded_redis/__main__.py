@@ -14,10 +14,10 @@ from shared.core.errors import SettingsError
 from shared.embedded_redis.address import ServerAddress
 from shared.embedded_redis.binary import find_binary, server_version
 from shared.embedded_redis.keeper import Keeper, Orders, Plan
-from shared.observability.crashes import redact_crashes
+from shared.observability.environment import hide_environment
 from shared.observability.logs import configure_logging
 from shared.observability.parent import parent_watch
-from shared.observability.redactor import hide, secrets_of_environment, secrets_of_url, without_secrets
+from shared.observability.redactor import secrets_of_url, without_secrets
 from shared.settings import Settings, load_settings
 
 FOLDER: Final = Path("var/redis")
@@ -31,8 +31,7 @@ def main() -> int:
     """Keep a Redis at REDIS_URL until a signal."""
     orders = Orders(stop=Event(), hurry=Event(), orphaned=parent_watch())
     _obey_signals(orders)
-    redact_crashes()
-    hide(secrets_of_environment(os.environ))
+    hide_environment()
     try:
         settings = load_settings()
         configure_logging(

@@ -30,7 +30,7 @@ class Link(Protocol):
 
 
 class LinkBroker(RedisBroker):
-    """A broker whose client is the link's. Building it touches no Redis; nothing but `call` and `enqueue` does.
+    """A broker whose client is the link's. Building it touches no Redis: only what calls or enqueues does.
 
     There are no delayed messages here: when a run may be tried again stands in the ledger, where no outage loses it.
     """

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 # What has a place of its own in a line, and what only steers it.
 STEERING: Final = frozenset({"event", "scope", "process", "logger"})
-TOLD: Final = STEERING - {"scope"}  # whoever counts an outage's lines must know which belong to runs and requests
+NOT_IN_JSON: Final = STEERING - {
+    "scope"
+}  # whoever counts an outage's lines must know which belong to runs and requests
 RESERVED: Final = frozenset({"timestamp", "level", "message", "event", "process", "pid", "thread", "exception"})
 
 
@@ -37,7 +39,7 @@ def json_line(record: Mapping[str, Any], exception: str) -> str:
         "logger": extra.get("logger", record["name"]),
     }
     for name, value in extra.items():
-        if name not in TOLD:
+        if name not in NOT_IN_JSON:
             line[f"fact_{name}" if name in RESERVED else name] = value
     if exception:
         line["exception"] = _last_line(exception) if record.get("short") else exception

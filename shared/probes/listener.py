@@ -11,7 +11,7 @@ from loguru import logger
 from shared.observability import events
 from shared.observability.metrics import HTTP_CLOSED
 from shared.probes.channel import Channel
-from shared.probes.reserve import ReservedServer
+from shared.probes.reserve import OUT_OF_DESCRIPTORS, ReservedServer
 
 # waitress has no deadline for a request that trickles in: a thousand of them would hold every connection for good.
 REQUEST_DEADLINE_S: Final = 15.0
@@ -23,7 +23,7 @@ ACCEPTS_A_TURN: Final = 64
 SPARE_SHARE: Final = 8
 # Out of descriptors, a socket that cannot be accepted would wake the loop again and again.
 REST_S: Final = 1.0
-NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+CANNOT_OPEN: Final = OUT_OF_DESCRIPTORS | {errno.ENOBUFS, errno.ENOMEM}
 TELL_AGAIN_S: Final = 60.0
 
 
@@ -103,7 +103,7 @@ class Listener(ReservedServer):
             found, address = accepted
             self.set_socket_options(found)
         except OSError as error:  # mostly a client that has left already
-            if error.errno in NO_DESCRIPTORS:
+            if error.errno in CANNOT_OPEN:
                 self._rest_until_s = time.monotonic() + REST_S
                 self._tell(f"no further connection can be opened ({error.strerror})")
             return False

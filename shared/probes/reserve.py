@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from waitress.server import TcpWSGIServer
 
-NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 # As many are answered at a time, each serves one connection after another: several who ask, often.
 RESERVE: Final = 16
 
@@ -52,7 +52,7 @@ class ReservedServer(TcpWSGIServer):
         try:
             return super().accept()
         except OSError as error:
-            if error.errno not in NO_DESCRIPTORS or not self._reserve.spend():
+            if error.errno not in OUT_OF_DESCRIPTORS or not self._reserve.spend():
                 raise
             return super().accept()
 
