@@ -1,3 +1,3 @@
-"""Fixtures of every test: databases. What else tests share stands in tests/support and is imported from there."""
+"""Fixtures of every test: databases and servers. What else tests share is imported from tests/support."""
 
-pytest_plugins = ("tests.support.database",)
+pytest_plugins = ("tests.support.database", "tests.support.servers")

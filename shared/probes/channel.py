@@ -51,7 +51,7 @@ class ClosingTask(WSGITask):
 
     def build_response_header(self) -> Any:
         """The header, with `Connection: close` in a drain."""
-        if getattr(self.channel.server, "draining", False):
+        if cast("Any", self.channel.server).draining:
             self.set_close_on_finish()
         return super().build_response_header()
 

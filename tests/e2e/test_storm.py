@@ -5,8 +5,6 @@ import time
 
 import pytest
 
-from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary
 from tests.support.storm import BUCKET_S, ForkedProxy, Storm
 from tests.support.waiting import pass_time
 
@@ -19,14 +17,6 @@ LOOKS_PER_S = 1 / (0.25 * 0.8)
 RETRIES_PER_S = 1.0
 # The scheduled attempts that fall into that time, whatever is counted beside them: 1, 2 and 4 s after the loss.
 ATTEMPTS = 3
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 def received(server):

@@ -20,26 +20,10 @@ from shared.ledger.migrate import upgrade
 from shared.ledger.planning import plan_catchup
 from shared.ledger.queries import CostQuery, costs, run_counts
 from tests.support.ledger import JANUARY, claimed, collected, cost_row, with_accounts
-from tests.support.postgres import PostgresServer, free_port, start_postgres
+from tests.support.postgres import free_port
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def own_server():
-    """A PostgreSQL that the test may stop and freeze."""
-    server = start_postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def own_database(own_server: PostgresServer):
-    db = Database(own_server.url())
-    upgrade(db)
-    yield db
-    db.dispose()
 
 
 def is_up(db):

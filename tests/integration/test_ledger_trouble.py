@@ -17,28 +17,11 @@ from shared.ledger.database import PING_LIMIT_S, Database
 from shared.ledger.migrate import Migrator, upgrade
 from shared.ledger.queries import run_counts
 from tests.support.ledger import with_accounts
-from tests.support.postgres import start_postgres
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
 TOLD_S = 3.0
-
-
-@pytest.fixture
-def own_server():
-    """A PostgreSQL that the test may stop and freeze."""
-    server = start_postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def own_database(own_server):
-    db = Database(own_server.url())
-    upgrade(db)
-    yield db
-    db.dispose()
 
 
 def checked(db, **more):

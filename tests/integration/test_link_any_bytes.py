@@ -75,7 +75,7 @@ def test_whatever_redis_py_raises_for_any_bytes_is_given_a_documented_code(data,
             connection.connect()
             connection.send_command("PING", check_health=False)
             connection.read_response()
-        except Exception as error:  # noqa: BLE001 - whatever it is
+        except Exception as error:  # noqa: BLE001 - what the parser raises for any bytes is what is asked about
             failure = failure_of(error)
             assert failure.code in CODES
             assert failure.summary

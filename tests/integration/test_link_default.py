@@ -12,21 +12,11 @@ import pytest
 from shared import redis_link
 from shared.core.errors import RedisUnavailableError
 from tests.support.links import Port, connected, keeps_silent
-from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,19 +9,9 @@ from redis.client import Pipeline
 from shared.core.errors import RedisUnavailableError
 from shared.redis_link import RedisLink
 from tests.support.links import FAR, captured, connected, found_by_a_look, limit_code
-from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 class Caller(threading.Thread):

@@ -13,21 +13,12 @@ from shared.observability import metrics
 from shared.redis_link import LinkConfig, RedisLink
 from shared.redis_link.dialer import Dialer
 from tests.support.links import FAR, captured, connected, error_code, found_by_a_look, linked
-from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary, free_port
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
 real_getaddrinfo = socket.getaddrinfo
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 class Names:

@@ -17,20 +17,12 @@ from tests.support.links import (
     speaks_http,
 )
 from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary, free_port
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
 FAST = {"first_delay_s": 0.05, "max_delay_s": 0.3}
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 def with_user(url: str, user: str) -> str:

@@ -6,21 +6,12 @@ import pytest
 from shared.core.errors import RedisUnavailableError
 from shared.redis_link import LinkConfig, RedisLink, StateChange
 from tests.support.links import FAR, Port, captured, connected, error_code, found_by_a_look, keeps_silent, linked
-from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary, free_port
+from tests.support.redis_server import free_port
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
 FAST = {"first_delay_s": 0.05, "max_delay_s": 0.2}
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 def test_a_server_that_is_there_is_connected_to_at_once_and_its_facts_are_known(server):

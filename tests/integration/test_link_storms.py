@@ -22,19 +22,10 @@ from tests.support.links import (
     linked,
     resets,
 )
-from tests.support.need import skip_or_fail
-from tests.support.redis_server import RedisServer, find_binary
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import pass_time, wait_for
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def server():
-    if find_binary() is None:
-        skip_or_fail("no redis-server")
-    with RedisServer() as running:
-        yield running
 
 
 def test_50_threads_through_an_outage_of_3_s_make_fewer_than_50_connections(server):

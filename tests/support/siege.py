@@ -11,6 +11,7 @@ import json
 import resource
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -81,7 +82,7 @@ def _besieger(port: int, kind: str) -> Besieger | None:
 def besiege(port: int, *, connections: int, seconds: float) -> Besieged:
     """Hold as many connections as one may, for so long."""
     found, kinds, besiegers = Besieged(), itertools.cycle(KINDS), list[Besieger]()
-    until_s = time.monotonic() + seconds
+    until_s, pace = time.monotonic() + seconds, threading.Event()
     while (now_s := time.monotonic()) < until_s:
         staying = []
         for besieger in besiegers:
@@ -93,7 +94,7 @@ def besiege(port: int, *, connections: int, seconds: float) -> Besieged:
         besiegers = staying
         found.opened += _recruit(besiegers, port, kinds, connections, now_s + TURN_S)
         found.most = max(found.most, len(besiegers))
-        time.sleep(max(0.0, now_s + TURN_S - time.monotonic()))
+        pace.wait(max(0.0, now_s + TURN_S - time.monotonic()))
     for besieger in besiegers:
         besieger.sock.close()
     return found

@@ -164,7 +164,8 @@ class ForkedProxy:
         threading.stack_size(256 * 1024)
         with TcpProxy(self._target_port) as proxy:
             self._numbers[0] = proxy.port
+            pace = threading.Event()
             while os.getppid() == parent:
                 self._numbers[1] = proxy.accepted
-                time.sleep(0.02)
+                pace.wait(0.02)
         os._exit(0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, closed, redis_says
+from tests.chaos.fault import CLOSED_S, HANG_S, Expect, Fault, Plant, closed, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import DIRECT, NETWORK, PROXY
 from tests.support import netns
@@ -30,34 +30,15 @@ def frozen(rig: Rig) -> Iterator[None]:
     rig.redis.thaw()
 
 
-def reset(rig: Rig) -> Iterator[None]:
-    rig.proxy.behave(Manner.RESET_ANSWERS)
-    yield
-    rig.proxy.behave(Manner.PASS)
+def behaving(manner: Manner, **more: float) -> Plant:
+    """The proxy in between does this with every byte."""
 
+    def plant(rig: Rig) -> Iterator[None]:
+        rig.proxy.behave(manner, **more)
+        yield
+        rig.proxy.behave(Manner.PASS)
 
-def dropped(rig: Rig) -> Iterator[None]:
-    rig.proxy.behave(Manner.DROP)
-    yield
-    rig.proxy.behave(Manner.PASS)
-
-
-def answers_dropped(rig: Rig) -> Iterator[None]:
-    rig.proxy.behave(Manner.DROP_ANSWERS)
-    yield
-    rig.proxy.behave(Manner.PASS)
-
-
-def trickling(rig: Rig) -> Iterator[None]:
-    rig.proxy.behave(Manner.TRICKLE)
-    yield
-    rig.proxy.behave(Manner.PASS)
-
-
-def far_away(rig: Rig) -> Iterator[None]:
-    rig.proxy.behave(Manner.DELAY, delay_s=2.0)
-    yield
-    rig.proxy.behave(Manner.PASS)
+    return plant
 
 
 def packets_dropped(rig: Rig) -> Iterator[None]:
@@ -80,8 +61,8 @@ FAULTS = (
         closed("CONNECTION_CLOSED"),
         PROXY,
     ),
-    Fault("trickle", "answers come one byte a second", trickling, silent(), PROXY),
-    Fault("latency", "every byte takes 2 s, each way", far_away, silent(), PROXY),
+    Fault("trickle", "answers come one byte a second", behaving(Manner.TRICKLE), silent(), PROXY),
+    Fault("latency", "every byte takes 2 s, each way", behaving(Manner.DELAY, delay_s=2.0), silent(), PROXY),
     Fault(
         "refused",
         "redis-server is killed, nothing listens any more",
@@ -94,7 +75,7 @@ FAULTS = (
     Fault(
         "reset-in-command",
         "every connection is reset as soon as an answer is due on it, and so is every new one",
-        reset,
+        behaving(Manner.RESET_ANSWERS),
         closed("CONNECTION_CLOSED", closed_s=BEAT_S + CLOSED_S),
         PROXY,
         short=True,
@@ -102,12 +83,19 @@ FAULTS = (
     Fault(
         "dropped-idle",
         "no byte passes any more, while nobody but the beats uses Redis",
-        dropped,
+        behaving(Manner.DROP),
         silent(),
         PROXY,
         idle=True,
     ),
-    Fault("dropped-in-command", "commands arrive, their answers do not", answers_dropped, silent(), PROXY, short=True),
+    Fault(
+        "dropped-in-command",
+        "commands arrive, their answers do not",
+        behaving(Manner.DROP_ANSWERS),
+        silent(),
+        PROXY,
+        short=True,
+    ),
     Fault(
         "packets-dropped",
         "a firewall drops every packet to the server",
