@@ -61,7 +61,7 @@ def _run(settings: Settings, folder: Path) -> int:
     code = EXIT_STOPPED
     try:
         launcher.start()
-        announce(launcher.checks, settled=launcher.settled, stopped=drain.requested)
+        announce(launcher.checks, settled=launcher.settled, stopped=drain.requested, booted=launcher.booted)
         launcher.keep_running(drain)
     except Exception:  # noqa: BLE001 - whatever ends a process is told before it ends
         logger.bind(event=events.PROCESS_FAILED).opt(exception=True).critical("The process failed")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -48,7 +48,10 @@ class ChildFacts:
 
 def encode(facts: ChildFacts) -> bytes:
     """One datagram."""
-    return json.dumps(asdict(facts), separators=(",", ":")).encode()
+    # Not asdict() of the whole, which copies every part of it: this is done once a second by processes that do nothing.
+    said = {part.name: getattr(facts, part.name) for part in fields(facts)}
+    said["checks"] = {name: asdict(check) for name, check in facts.checks.items()}
+    return json.dumps(said, separators=(",", ":")).encode()
 
 
 def decode(datagram: bytes) -> ChildFacts:

@@ -18,7 +18,7 @@ from workers.board import Board
 from workers.crew import ORPHANS_S, Crew, command, restart_delay_s
 from workers.env import BOARD, LAUNCHER_PID, LIFELINE, METRICS, PREFETCH
 from workers.facts import Phase
-from workers.health import CrewFacts, checks, dependencies, stuck_reasons
+from workers.health import BOOT_S, CrewFacts, checks, dependencies, stuck_reasons
 
 LOOK_S: Final = 0.5
 DRAIN_LOOK_S: Final = 0.1
@@ -99,6 +99,10 @@ class Launcher:
     def metrics_page(self) -> bytes:
         """The metrics of the launcher and of all worker processes."""
         return metrics.render(self._metrics_folder)
+
+    def booted(self) -> bool:
+        """Whether every worker process has reported, which on a busy machine takes seconds, or is overdue."""
+        return self._complete() or self._facts().since_start_s >= BOOT_S
 
     def settled(self) -> bool:
         """Whether the first word of Redis and of the database is there."""

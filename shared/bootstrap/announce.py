@@ -10,20 +10,26 @@ from loguru import logger
 from shared.core.health import CheckResult, CheckStatus
 from shared.observability import events
 
-# How long the line waits for the first word of Redis and of the database.
+# How long the line waits for the first word of Redis and of the database once they can be asked.
 SETTLE_S: Final = 3.0
 SETTLE_LOOK_S: Final = 0.05
 
 
 def announce(
-    checks: Callable[[], Mapping[str, CheckResult]], *, settled: Callable[[], bool], stopped: threading.Event
+    checks: Callable[[], Mapping[str, CheckResult]],
+    *,
+    settled: Callable[[], bool],
+    stopped: threading.Event,
+    booted: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Log it once `settled()`, after 3 s at the latest, on a thread of its own; never after `stopped`."""
+    """Log it once `settled()`, 3 s after `booted()` at the latest, on a thread of its own; never after `stopped`."""
 
     def wait_and_log() -> None:
+        while not booted() and not stopped.wait(SETTLE_LOOK_S):
+            pass
         until_s = time.monotonic() + SETTLE_S
-        while not settled() and time.monotonic() < until_s and not stopped.is_set():
-            stopped.wait(SETTLE_LOOK_S)
+        while not settled() and time.monotonic() < until_s and not stopped.wait(SETTLE_LOOK_S):
+            pass
         if not stopped.is_set():
             log_started(checks())
 
