@@ -65,8 +65,8 @@ class Rig:
     quiet_since_s: float = field(default_factory=time.monotonic)
     planted: int = 0
     environment: dict[str, str] = field(default_factory=dict)
-    # Modules of the tests that run a process with something of its own, by the process's name.
-    modules: dict[str, str] = field(default_factory=dict)
+    # What runs in place of a process's Procfile line, by the process's name.
+    commands: dict[str, str] = field(default_factory=dict)
     planted_at_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class Rig:
         self._stack.callback(self.db.dispose)
         url = self.way.open(self)
         environment = {**SETTINGS, **self.environment, **self.settings}
-        self.system = System(self.folder, url, self.database_url, environment, self.modules)
+        self.system = System(self.folder, url, self.database_url, environment, self.commands)
         self._stack.callback(self.system.stop)
         return self
 

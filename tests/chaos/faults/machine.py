@@ -12,6 +12,7 @@ from tests.chaos.fault import NAMES, Expect, Fault, Way, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import DIRECT
 from tests.support.limits import cannot_limit, without_descriptors
+from tests.support.system import module_command
 
 BUSY_PROCESSES = 8
 # The issue's own threshold where the processor is starved.
@@ -20,7 +21,7 @@ SERVES = frozenset({200})
 
 
 def _busy_worker(rig: Rig) -> str:
-    rig.modules["worker"] = "tests.support.busy_worker"
+    rig.commands["worker"] = module_command("worker", "tests.support.busy_worker")
     rig.environment["BUSY"] = f"{rig.folder}/busy"
     return rig.redis.url
 
