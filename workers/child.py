@@ -10,10 +10,13 @@ from typing import Final
 from dramatiq import Broker, Middleware, Worker
 from dramatiq.common import iter_queue
 from dramatiq.middleware import TimeLimit
+from loguru import logger
 
 from shared.bootstrap.container import Container
 from shared.bootstrap.dispatching import marker_key, read_marker
+from shared.core.errors import DatabaseUnavailableError
 from shared.messaging.broker import LinkBroker, build_broker
+from shared.observability import events
 from workers.actors import register
 from workers.board import BoardClient
 from workers.collect import Collector
@@ -91,6 +94,7 @@ class Child:
         self._container.link.on_change(self._hints.changed)
         self._container.link.on_change(self._reporter.changed)
         self._container.checks.on_change(self._reporter.changed)
+        self._container.migrator.on_ready(self._miss_hints)
         self._container.start()
         self._renewals.start()
         self._hints.start()
@@ -142,6 +146,13 @@ class Child:
             },
             "redis supervisor": 0.0 if self._container.link.supervisor_alive(STALE_S) else None,
         }
+
+    def _miss_hints(self) -> None:
+        """Not wait out the minute after which hints are sent again: those that a killed process had taken are gone."""
+        try:
+            self._ledger.hints_gone()
+        except DatabaseUnavailableError as error:
+            logger.bind(event=events.DATABASE_LOST, error=error.summary).debug("Hints are sent again in their time")
 
     def _is_foreign(self) -> bool:
         marker = read_marker(self._container.link.client, marker_key(self._container.settings.redis_namespace))

@@ -14,6 +14,7 @@ from shared.costs.provider import CostProvider, provider_for
 from shared.ledger import claims, meta
 from shared.ledger.claims import Claim
 from shared.ledger.database import Database
+from shared.ledger.dispatch import hints_gone
 from shared.ledger.store import store
 
 
@@ -46,6 +47,10 @@ class DatabaseLedger:
         if claim is not None:
             self._served.add(claim.run.account)
         return claim
+
+    def hints_gone(self) -> None:
+        """Have the hints of all queued runs sent again: a worker process before this one may have died with some."""
+        hints_gone(self.db)
 
     def renew(self, held: list[Claim]) -> Iterable[int]:
         """Raise the runs' beats; which of them are still ours."""

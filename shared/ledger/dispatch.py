@@ -78,6 +78,16 @@ def resend_queued(db: Database, sender: Sender, *, everything: bool) -> int:
     return len(_send(sender, messages).sent)
 
 
+def hints_gone(db: Database) -> None:
+    """Have every queued run sent again by the next `resend_queued`: a worker died, and had taken hints from Redis.
+
+    Which ones nobody knows. Sending the others twice is harmless.
+    """
+    with db.write(Write.HINTS_GONE) as connection:
+        later = and_(state_is(RunState.QUEUED), runs.c.next_send_at > DatabaseNow())
+        connection.execute(update(runs).where(later).values(next_send_at=DatabaseNow()))
+
+
 def resend_delay_s(sends: int) -> int:
     """Seconds from send number `sends` (1 is the first) to the next."""
     return min(RESEND_FIRST_S << min(sends - 1, 16), RESEND_LONGEST_S)

@@ -30,6 +30,7 @@ class Write(StrEnum):
     REQUEST = "request"
     QUEUE = "queue"
     QUEUE_AGAIN = "queue_again"
+    HINTS_GONE = "hints_gone"
     PUT_BACK = "put_back"
     REDIS_RUN_ID = "redis_run_id"
     CLAIM = "claim"

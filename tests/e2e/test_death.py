@@ -1,16 +1,21 @@
 """Who dies with a run in hand loses nothing: the run is done by another, and stored once."""
 
+import contextlib
 import signal
+import sqlite3
 import time
 from decimal import Decimal
 
+import psutil
 import pytest
 from sqlalchemy import select
 
 from shared.core.runs import RunKind, RunState
 from shared.ledger.database import Database
+from shared.ledger.dispatch import resend_delay_s
 from shared.ledger.queries import find_runs
 from shared.ledger.tables import attempts
+from shared.messaging.depths import queue_depths
 from shared.messaging.sender import DramatiqSender
 from shared.redis_link import RedisLink
 from shared.redis_link.config import LinkConfig
@@ -33,6 +38,12 @@ MANY = ("a", "b", "c", "d", "e", "f")
 
 def source(accounts, days):
     return {(name, day): sum((amount_of(day, it) for it in SERVICES), Decimal(0)) for name in accounts for day in days}
+
+
+def signal_all(processes, number):
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def all_done(db, count):
@@ -68,6 +79,36 @@ def test_the_run_of_a_killed_worker_is_done_by_another_soon_after_its_lease(tmp_
             wait_for(lambda: all_done(rig.db, len(ACCOUNTS)), LEASE_S + 15, "every run to be done by the other worker")
             with rig.db.read() as connection:
                 assert "taken_back" in connection.scalars(select(attempts.c.outcome)).all()
+            assert broken(rig.db, source(ACCOUNTS, rig.days)) == []
+        finally:
+            rig.close()
+        assert set(system.stop().values()) == {0}
+
+
+def test_hints_that_a_killed_worker_process_had_taken_do_not_wait_for_the_minute_of_a_resend(tmp_path):
+    settings = {**LEASES, "DIRECT_AFTER_S": "0", "COST_LOOKBACK_DAYS": "3"}
+    with (
+        RedisServer() as redis,
+        running_system(tmp_path, redis_url=redis.url, environment=settings) as system,
+    ):
+        rig = WorkerRig(tmp_path, redis.url, **settings)
+        try:
+            rig.start()
+            system.start("scheduler")
+            wait_for(lambda: all_done(rig.db, len(ACCOUNTS)), 30, "the first runs to be done")
+            assert rig.link.wait_connected(20)
+            signal_all(rig.family(), signal.SIGSTOP)
+            rig.request()
+            wait_for(lambda: states(rig.db).count(RunState.QUEUED) == len(ACCOUNTS), 20, "runs to be sent")
+            with contextlib.closing(sqlite3.connect(tmp_path / "holdfast.db", isolation_level=None)) as other:
+                # Nothing can be claimed: the hints that the worker takes now are in its hands alone.
+                other.execute("BEGIN IMMEDIATE")
+                signal_all(rig.family(), signal.SIGCONT)
+                wait_for(lambda: queue_depths(rig.link, namespace="holdfast")[0].depth == 1, 20, "hints to be taken")
+                signal_all(rig.family(), signal.SIGKILL)
+                killed_s = time.monotonic()
+            wait_for(lambda: all_done(rig.db, 2 * len(ACCOUNTS)), 40, "every run to be done")
+            assert time.monotonic() - killed_s < resend_delay_s(1) - 10
             assert broken(rig.db, source(ACCOUNTS, rig.days)) == []
         finally:
             rig.close()

@@ -51,7 +51,7 @@ def sides(*writes: Write) -> list[str]:
 POINTS = {
     "worker-1": [*sides(Write.CLAIM, Write.STORE), Point.ACK_BEFORE, Point.ACK_AFTER],
     "worker-2": [*sides(Write.RENEW, Write.HAND_BACK), Point.FETCH_BEGUN, Point.FETCHED],
-    "worker-3": sides(Write.FAIL, Write.FLEET_LEAVE),
+    "worker-3": sides(Write.FAIL, Write.FLEET_LEAVE, Write.HINTS_GONE),
     "scheduler-1": [*sides(Write.QUEUE, Write.QUEUE_AGAIN, Write.TAKE_BACK), Point.MARKER_BEFORE, Point.MARKER_AFTER],
     "scheduler-2": [*sides(Write.PLAN_GAPS, Write.REDIS_RUN_ID, Write.FLEET_BEAT), Point.SEND_BEFORE, Point.SEND_AFTER],
     "status_api-1": [

@@ -11,7 +11,7 @@ from shared.core.errors import ProviderError
 from shared.core.runs import RetryPolicy, RunKind, RunState
 from shared.ledger.claims import claim, fail_attempt, hand_back
 from shared.ledger.clock import now
-from shared.ledger.dispatch import dispatch_due, resend_queued
+from shared.ledger.dispatch import dispatch_due, hints_gone, resend_queued
 from shared.ledger.meta import ledger_id
 from shared.ledger.queries import find_runs, get_run, run_counts
 from shared.ledger.tables import runs
@@ -157,6 +157,20 @@ def test_a_redis_that_lost_its_memory_gets_every_queued_run_again(database):
     sender.refuse_after = 0
     assert resend_queued(database, sender, everything=True) == 0
     assert run_counts(database)[RunState.QUEUED] == 2
+
+
+def test_when_hints_are_gone_with_a_worker_every_queued_run_is_sent_again_with_the_next_look(database):
+    with_accounts(database, "corp", "lab")
+    planned = [requested(database, name, JANUARY).id for name in ("corp", "lab")]
+    sender = FakeSender()
+    dispatch_due(database, sender, window=WINDOW)
+    sender.sent.clear()
+    assert resend_queued(database, sender, everything=False) == 0
+    hints_gone(database)
+    assert resend_queued(database, sender, everything=False) == 2
+    assert [hint.run_id for hint in sender.sent] == planned
+    # Once; from then on in their time.
+    assert resend_queued(database, sender, everything=False) == 0
 
 
 def test_running_and_ended_runs_are_not_sent_again(database):

@@ -1,13 +1,13 @@
 """What is not Redis's doing: our own pool, our own clock."""
 
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
-from http.client import HTTPException
 
 from tests.chaos.fault import Expect, Fault, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import CLOCK, DIRECT
-from tests.support.system import request
+from tests.support.system import ROOT
 from tests.support.waiting import pass_time
 from tests.support.wall_clock import compiler
 
@@ -15,24 +15,12 @@ THREADS = 200
 
 
 def pool_exhausted(rig: Rig) -> Iterator[None]:
-    port = rig.system["status_api"].port
-
-    def ask_all(stop: threading.Event) -> None:
-        askers = [threading.Thread(target=ask, args=(stop,), daemon=True) for _ in range(THREADS)]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join()
-
-    def ask(stop: threading.Event) -> None:
-        while not stop.wait(1.0):
-            try:
-                request(port, "/api/v1/queues")
-            except (OSError, HTTPException):
-                continue
-
-    with rig.meanwhile("200 callers", ask_all):
-        yield
+    where = [str(rig.system["status_api"].port), "/api/v1/queues", str(THREADS)]
+    with subprocess.Popen([sys.executable, "-m", "tests.support.callers", *where], cwd=ROOT) as callers:
+        try:
+            yield
+        finally:
+            callers.kill()
 
 
 def clock_set(rig: Rig) -> Iterator[None]:
