@@ -1,24 +1,29 @@
 """Many who ask at once, each about every second: `python -m tests.support.callers PORT PATH THREADS`.
 
-A process of its own: its threads would else hold up those that measure.
+A process of its own, which does no more than it must: its threads would else hold up those that measure.
 """
 
+import contextlib
+import random
+import socket
 import sys
 import threading
-from http.client import HTTPException
 
-from tests.support.system import request
+TIMEOUT_S = 10.0
+CHUNK = 65_536
 
 
 def ask(port: int, path: str, ready: threading.Event) -> None:
     """Ask until the process ends. That nothing answers is the test's affair."""
+    asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
     never = threading.Event()
     ready.wait()
+    never.wait(random.random())  # noqa: S311 - not all in the same moment, which no callers are
     while not never.wait(1.0):
-        try:
-            request(port, path)
-        except (OSError, HTTPException):
-            continue
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
+            connection.sendall(asked)
+            while connection.recv(CHUNK):
+                pass
 
 
 def main() -> None:
