@@ -1,4 +1,4 @@
-"""Many who ask at once, each about every second: `python -m tests.support.callers PORT PATH THREADS`.
+"""Many who ask at once, each every other second: `python -m tests.support.callers PORT PATH THREADS`.
 
 A process of its own, which does no more than it must: its threads would else hold up those that measure.
 """
@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 
+EVERY_S = 2.0
 TIMEOUT_S = 10.0
 CHUNK = 65_536
 
@@ -18,8 +19,8 @@ def ask(port: int, path: str, ready: threading.Event) -> None:
     asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
     never = threading.Event()
     ready.wait()
-    never.wait(random.random())  # noqa: S311 - not all in the same moment, which no callers are
-    while not never.wait(1.0):
+    never.wait(random.uniform(0, EVERY_S))
+    while not never.wait(EVERY_S):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
             connection.sendall(asked)
             while connection.recv(CHUNK):

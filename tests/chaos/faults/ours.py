@@ -43,6 +43,7 @@ FAULTS = (
         pool_exhausted,
         Expect(redis_says("POOL_EXHAUSTED"), None, tellers=("status_api",)),
         DIRECT,
+        lasts_s=8.0,
         settings={"REDIS_MAX_CONNECTIONS": "2"},
     ),
     Fault(
