@@ -1,9 +1,9 @@
 """Costs as every provider delivers them and the ledger stores them: exact money, by day and group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 # digits down to 1e-8, which is what real exports hold; whole digits enough for 99 trillion a group and day.
 DIGITS_BEFORE_POINT: Final = 14
 DIGITS_AFTER_POINT: Final = 24
+# Wide enough for the sum of any number of such amounts; should it ever not be, it raises rather than rounds.
+EXACT: Final = Context(prec=200, traps=[Inexact])
 
 
 class Metric(StrEnum):
@@ -51,3 +53,32 @@ class FetchedCosts:
 
     rows: Sequence[CostRow]
     estimated_days: frozenset[date] = field(default_factory=frozenset)
+
+
+class DayTotal(NamedTuple):
+    """What the provider says one day cost in all, in one currency."""
+
+    day: date
+    currency: str
+    billed: Decimal
+    effective: Decimal
+
+
+def totals_by_day(rows: Iterable[CostRow]) -> list[DayTotal]:
+    """The exact sums of `rows` by day and currency, in their order."""
+    sums: dict[tuple[date, str], tuple[Decimal, Decimal]] = {}
+    for row in rows:
+        billed, effective = sums.get((row.day, row.currency), (Decimal(0), Decimal(0)))
+        sums[row.day, row.currency] = (EXACT.add(billed, row.billed), EXACT.add(effective, row.effective))
+    return [DayTotal(*group, *sums[group]) for group in sorted(sums)]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What fetching a range takes: requests to the provider, and USD that it charges for them, at least and at most.
+
+    The most follows from how many rows a day had so far, and is a guess for days of which nothing is known.
+    """
+
+    requests: tuple[int, int] = (0, 0)
+    usd: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))

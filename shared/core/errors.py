@@ -99,11 +99,19 @@ class SendUncertainError(HoldfastError):
 class ProviderError(HoldfastError):
     """An attempt to fetch costs failed. `permanent` errors cannot pass by themselves and end the run at once.
 
-    `retry_after_s` is what the provider asked for, None when the ledger's own delays apply.
+    `retry_after_s` is what the provider asked for, None when the ledger's own delays apply. `throttled`: the provider
+    is well and wants us to come later; the attempt does not count towards those after which a run is given up.
     """
 
     def __init__(
-        self, *, code: str, summary: str, hint: str, permanent: bool = False, retry_after_s: float | None = None
+        self,
+        *,
+        code: str,
+        summary: str,
+        hint: str,
+        permanent: bool = False,
+        retry_after_s: float | None = None,
+        throttled: bool = False,
     ) -> None:
         super().__init__(summary)
         self.code = code
@@ -111,6 +119,7 @@ class ProviderError(HoldfastError):
         self.hint = hint
         self.permanent = permanent
         self.retry_after_s = retry_after_s
+        self.throttled = throttled
 
 
 class RequestError(HoldfastError):

@@ -1,10 +1,10 @@
 """What a provider is, and which one serves an account."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NoReturn, Protocol
 
-from shared.core.costs import FetchedCosts
+from shared.core.costs import DayTotal, FetchedCosts, Price
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs.accounts import AccountConfig, FocusAccount
@@ -18,6 +18,21 @@ class CostProvider(Protocol):
         """All costs of `days`, one row for each group. Raises ProviderError."""
         ...
 
+    def sign_in(self) -> str:
+        """Check the credentials alone, for nothing and within seconds: who we are, "" where nobody asks.
+
+        Raises ProviderError. That it succeeds does not prove that costs may be read.
+        """
+        ...
+
+    def day_totals(self, days: DayRange) -> Sequence[DayTotal]:
+        """What each of `days` cost in all, asked for without any grouping. Raises ProviderError."""
+        ...
+
+    def price(self, days: DayRange, *, rows_a_day: int) -> Price:
+        """What fetching `days` takes when a day has about `rows_a_day` rows. Asks nobody."""
+        ...
+
 
 class NotInThisRelease:
     """Stands in for a provider that accounts may already name: every fetch says what to do instead."""
@@ -26,6 +41,18 @@ class NotInThisRelease:
         self._provider = provider
 
     def fetch(self, days: DayRange) -> NoReturn:  # noqa: ARG002 - the protocol's signature
+        """Raise a permanent ProviderError."""
+        self.sign_in()
+
+    def day_totals(self, days: DayRange) -> NoReturn:  # noqa: ARG002 - the protocol's signature
+        """Raise a permanent ProviderError."""
+        self.sign_in()
+
+    def price(self, days: DayRange, *, rows_a_day: int) -> Price:  # noqa: ARG002 - the protocol's signature
+        """Nothing: it is never asked."""
+        return Price()
+
+    def sign_in(self) -> NoReturn:
         """Raise a permanent ProviderError."""
         raise ProviderError(
             code="PROVIDER_NOT_AVAILABLE",

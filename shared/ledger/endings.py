@@ -24,6 +24,7 @@ class Outcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    POSTPONED = "postponed"
     TAKEN_BACK = "taken_back"
     HANDED_BACK = "handed_back"
     CANCELLED = "cancelled"
@@ -47,10 +48,11 @@ def fail_attempt(db: Database, claim: Claim, error: ProviderError, policy: Retry
     """End a failed attempt; None when the run is no longer the claim's.
 
     The run is pending again, to be tried after the policy's delay or what the provider asked for; it is failed when
-    the error is permanent or the policy's failures are spent.
+    the error is permanent or the policy's failures are spent. One that was throttled is postponed: that is no failure.
     """
-    failures = claim.run.failures + 1
-    given_up = error.permanent or policy.spent(failures)
+    postponed = error.throttled and not error.permanent
+    failures = claim.run.failures + (0 if postponed else 1)
+    given_up = error.permanent or (not postponed and policy.spent(failures))
     words = {
         "error_code": storable(error.code),
         "error_summary": storable(without_secrets(error.summary)),
@@ -60,14 +62,20 @@ def fail_attempt(db: Database, claim: Claim, error: ProviderError, policy: Retry
         if given_up:
             values: dict[str, Any] = {"state": RunState.FAILED.value, "finished_at": DatabaseNow(), "holder": None}
         else:
-            delay_s = policy.delay_s(failures) if error.retry_after_s is None else max(error.retry_after_s, 0)
+            delay_s = policy.delay_s(max(failures, 1)) if error.retry_after_s is None else max(error.retry_after_s, 0)
             not_before = now(connection) + timedelta(seconds=delay_s)
             values = {**UNQUEUED, "attempt": runs.c.attempt + 1, "not_before": not_before}
         held = and_(attempt_is(claim.run.id, claim.run.attempt), state_is(RunState.RUNNING))
         changed = connection.execute(update(runs).where(held).values(failures=failures, **values, **words))
         if changed.rowcount == 0:
             return None
-        end_attempt(connection, claim.run.id, claim.run.attempt, outcome=Outcome.FAILED, **words)
+        end_attempt(
+            connection,
+            claim.run.id,
+            claim.run.attempt,
+            outcome=Outcome.POSTPONED if postponed else Outcome.FAILED,
+            **words,
+        )
         return run_by_id(connection, claim.run.id)
 
 

@@ -1,13 +1,11 @@
 """Exact money: what the ledger can keep, and how it writes and adds it. Nothing here ever rounds."""
 
 from collections.abc import Iterable
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
 from typing import Final
 
-from shared.core.costs import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT
+from shared.core.costs import DIGITS_AFTER_POINT, DIGITS_BEFORE_POINT, EXACT
 
-# Wide enough for the sum of any number of storable amounts; should it ever not be, it raises rather than rounds.
-_EXACT: Final = Context(prec=200, traps=[Inexact])
 _ZERO: Final = Decimal(0)
 
 
@@ -43,7 +41,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum, without trailing zeros."""
     result = _ZERO
     for amount in amounts:
-        result = _EXACT.add(result, amount)
+        result = EXACT.add(result, amount)
     return plain(result)
 
 
@@ -64,7 +62,7 @@ class ExactSumAggregate:
     def step(self, text: str | None, /) -> None:
         """Add one row."""
         if text is not None:
-            self._sum = _EXACT.add(self._sum, Decimal(text))
+            self._sum = EXACT.add(self._sum, Decimal(text))
 
     def finalize(self) -> str:
         """The sum."""

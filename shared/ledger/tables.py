@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -53,6 +54,8 @@ accounts: Final = Table(
     Column("removed", Boolean, nullable=False),
     # Paused by an operator's command, besides what the file says.
     Column("held", Boolean, nullable=False, server_default=text("false")),
+    # What accounts share that may have one request in flight: of those with the same lane, one is collected at a time.
+    Column("lane", Text),
     # Raised by every store; caches carry it in their keys.
     Column("data_version", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", Instant, nullable=False),
@@ -98,6 +101,8 @@ runs: Final = Table(
     Column("error_code", Text),
     Column("error_summary", Text),
     Column("error_hint", Text),
+    # The account's lane, from the claim on.
+    Column("lane", Text),
     UniqueConstraint("account_id", "kind", "slot"),
     CheckConstraint("start_day <= end_day", name="days"),
     CheckConstraint("kind IN ('scheduled', 'catchup', 'manual', 'backfill')", name="kind"),
@@ -118,6 +123,7 @@ _GIVEN_UP: Final = text("state IN ('failed', 'cancelled')")
 ONE_RUNNING: Final = Index(
     "uq_runs_running", runs.c.account_id, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING
 )
+ONE_IN_LANE: Final = Index("uq_runs_lane", runs.c.lane, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)
 # The state is in it although it is the same in every row: without, SQLite prefers the index on state and id, and sorts
 # every pending run to find the first.
 Index("ix_runs_pending", runs.c.state, runs.c.priority, runs.c.id, sqlite_where=_PENDING, postgresql_where=_PENDING)
@@ -192,6 +198,66 @@ costs: Final = Table(
     Index(None, "account_id", "day"),
 )
 
+# What a collected day's costs were before they changed, and since: one row for each service and currency that did.
+# NULL stands for none at all.
+revisions: Final = Table(
+    "revisions",
+    metadata,
+    Column("id", SerialKey, primary_key=True),
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("billed_before", Money),
+    Column("billed_after", Money),
+    Column("effective_before", Money),
+    Column("effective_after", Money),
+    Column("changed_at", Instant, nullable=False),
+    # Runs are forgotten after a time, what they changed is not.
+    Column("run_id", BigInteger, nullable=False),
+    Index(None, "account_id", "day"),
+    sqlite_autoincrement=True,
+)
+
+# Days whose costs of one service are far from what its past made likely.
+anomalies: Final = Table(
+    "anomalies",
+    metadata,
+    Column("id", SerialKey, primary_key=True),
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("expected", Money, nullable=False),
+    Column("actual", Money, nullable=False),
+    # How many of its usual deviations the day is away.
+    Column("score", Float, nullable=False),
+    Column("found_at", Instant, nullable=False),
+    # When the provider restated the day and nothing was left of it.
+    Column("cleared_at", Instant),
+    UniqueConstraint("account_id", "day", "service", "currency"),
+    CheckConstraint("kind IN ('spike', 'drop', 'new', 'vanished')", name="kind"),
+    sqlite_autoincrement=True,
+)
+
+# Whether the workers can sign in as each account: what one of them found, for every process to show.
+credentials: Final = Table(
+    "credentials",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True, autoincrement=False),
+    Column("status", Text, nullable=False),
+    Column("code", Text),
+    Column("summary", Text),
+    Column("hint", Text),
+    # Since when the status is what it is, and when it was last found so.
+    Column("since", Instant, nullable=False),
+    Column("checked_at", Instant, nullable=False),
+    # Whoever raises it first checks next.
+    Column("turn", BigInteger, nullable=False, server_default=text("0")),
+    CheckConstraint("status IN ('up', 'degraded', 'down')", name="status"),
+)
+
 # What was told to somebody outside: once per account, day and kind, however many schedulers look.
 alerts: Final = Table(
     "alerts",
@@ -206,6 +272,25 @@ alerts: Final = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_try_at", Instant),
     UniqueConstraint("account_id", "day", "kind"),
+)
+
+# Alerts of which a day may have several of a kind, told apart by their subject, such as a service. A table of its own:
+# a release that knows one kind alone takes everything in `alerts` for it.
+notices: Final = Table(
+    "notices",
+    metadata,
+    Column("id", SerialKey, primary_key=True),
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    # What is posted, as JSON.
+    Column("document", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_try_at", Instant),
+    UniqueConstraint("account_id", "day", "kind", "subject"),
 )
 
 # The fleet: every process writes that it lives.

@@ -239,6 +239,28 @@ def test_a_provider_s_own_waiting_time_is_respected(database):
     assert abs((run.not_before - datetime.now(UTC)).total_seconds() - 7200) < 10
 
 
+def test_throttling_is_no_failure_however_often_it_comes(database):
+    with_accounts(database, "corp")
+    held = claimed(database, "corp", JANUARY)
+    for number in range(1, 8):
+        run = fail_attempt(database, held, broken(retry_after_s=0.0, throttled=True), POLICY)
+        assert run is not None
+        assert (run.state, run.failures, run.attempt) == (RunState.PENDING, 0, number + 1)
+        assert run.error is not None
+        found = claim_next_due(database, holder="w")
+        assert found is not None
+        held = found
+    assert outcomes(database)[:2] == [(1, "postponed"), (2, "postponed")]
+
+
+def test_a_throttled_run_waits_as_the_policy_says_when_the_provider_says_nothing(database):
+    with_accounts(database, "corp")
+    run = fail_attempt(database, claimed(database, "corp", JANUARY), broken(throttled=True), POLICY)
+    assert run is not None
+    assert run.not_before is not None
+    assert abs((run.not_before - datetime.now(UTC)).total_seconds() - 60) < 10
+
+
 def test_an_error_that_cannot_pass_by_itself_ends_the_run_at_once(database):
     with_accounts(database, "corp")
     run = fail_attempt(database, claimed(database, "corp", JANUARY), broken(permanent=True), POLICY)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 import duckdb
 
-from shared.core.costs import CostRow, FetchedCosts
+from shared.core.costs import CostRow, DayTotal, FetchedCosts, Price, totals_by_day
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs.focus.errors import changed, resources
@@ -55,6 +55,19 @@ class FocusProvider:
             raise resources(error.strerror or str(error)) from error
         check_unchanged(files)
         return FetchedCosts(rows)
+
+    def sign_in(self) -> str:
+        """Nobody: files ask for no credentials. Raises ProviderError when there are none."""
+        find_files(self.path)
+        return ""
+
+    def day_totals(self, days: DayRange) -> list[DayTotal]:
+        """The sums of `days`, by day and currency. Raises ProviderError as `fetch` does."""
+        return totals_by_day(self.fetch(days).rows)
+
+    def price(self, days: DayRange, *, rows_a_day: int) -> Price:  # noqa: ARG002 - the protocol's signature
+        """Nothing: files are read here."""
+        return Price()
 
     @contextmanager
     def _opened(self) -> Iterator[Connection]:
