@@ -36,19 +36,19 @@ def rows_of(pages: Iterable[Page], days: DayRange) -> FetchedCosts:
     twice if it were added up. The charge category stays "": there is no third grouping to ask for it.
     """
     rows: dict[tuple[date, str, str, str], CostRow] = {}
-    estimated = set(days)
-    final: set[date] = set()
+    estimated: set[date] = set()
+    spoken_of: set[date] = set()
     for day, result in _results(pages, days):
-        (estimated if result.get("Estimated") else final).add(day)
+        spoken_of.add(day)
+        if result.get("Estimated"):
+            estimated.add(day)
         for group in result.get("Groups") or ():
             row = _row(day, group)
             key = (day, row.sub_account, row.service, row.currency)
             if key in rows:
                 raise AnswerError(f"{day}: the group {row.sub_account}, {row.service} comes twice")
             rows[key] = row
-        if result.get("Estimated"):
-            final.discard(day)
-    return FetchedCosts(list(rows.values()), frozenset(estimated - final))
+    return FetchedCosts(list(rows.values()), frozenset(estimated | (set(days) - spoken_of)))
 
 
 def totals_of(pages: Iterable[Page], days: DayRange) -> list[DayTotal]:
