@@ -113,7 +113,7 @@ def test_no_error_of_the_table_is_without_a_row_here():
         (exceptions.ConnectTimeoutError(endpoint_url="https://x"), "AWS_UNREACHABLE", RETRY),
         (exceptions.ReadTimeoutError(endpoint_url="https://x"), "AWS_UNREACHABLE", RETRY),
         (exceptions.ConnectionClosedError(endpoint_url="https://x"), "AWS_UNREACHABLE", RETRY),
-        (exceptions.SSLError(endpoint_url="https://x", error="x"), "AWS_UNREACHABLE", RETRY),
+        (exceptions.SSLError(endpoint_url="https://x", error=OSError()), "AWS_UNREACHABLE", RETRY),
         (exceptions.ProxyConnectionError(proxy_url="http://user:pw@proxy", error="x"), "AWS_UNREACHABLE", RETRY),
         (exceptions.HTTPClientError(error="x"), "AWS_UNREACHABLE", RETRY),
         (ResponseParserError("x"), "AWS_UNAVAILABLE", RETRY),

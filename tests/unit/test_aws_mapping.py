@@ -49,7 +49,7 @@ def test_a_day_cut_in_two_by_a_page_is_one_day():
 
 def test_a_group_that_costs_nothing_is_kept():
     rows = rows_of([page(result(FIRST, group(unblended="0", amortized="0")))], DAYS).rows
-    assert [(row.billed, row.effective) for row in rows] == [(0, 0)]
+    assert [(row.billed, row.effective) for row in rows] == [(Decimal(0), Decimal(0))]
 
 
 def test_currencies_of_one_day_stand_apart():
@@ -108,7 +108,10 @@ def test_one_group_in_two_currencies_is_refused():
 
 def test_totals_come_in_the_order_of_days():
     pages = [page(*(result(day) | {"Total": metrics(unblended=str(day.day))} for day in (SECOND, FIRST)))]
-    assert [(total.day, total.billed) for total in totals_of(pages, DAYS)] == [(FIRST, 1), (SECOND, 2)]
+    assert [(total.day, total.billed) for total in totals_of(pages, DAYS)] == [
+        (FIRST, Decimal(1)),
+        (SECOND, Decimal(2)),
+    ]
 
 
 def test_a_total_that_comes_twice_is_refused():

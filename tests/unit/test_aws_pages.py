@@ -54,6 +54,16 @@ def test_every_page_repeats_all_parameters():
     assert third == first | {"NextPageToken": "two"}
 
 
+def test_an_answer_without_results_is_no_answer():
+    class Proxy(Client):
+        def get_cost_and_usage(self, **parameters):
+            return {"ResponseMetadata": {}}
+
+    with pytest.raises(ProviderError) as caught:
+        all_pages(Proxy([]))
+    assert (caught.value.code, caught.value.permanent) == ("AWS_UNREACHABLE", False)
+
+
 def test_an_empty_token_is_the_end():
     assert len(all_pages(Client([""]))) == 1
 

@@ -16,6 +16,7 @@ QUOTED_CHARS: Final = 200
 ASSUME_ROLE: Final = "AssumeRole"
 # What botocore raises, at most.
 BOTOCORE_ERRORS: Final = (BotoCoreError, ClientError, ResponseParserError)
+NOT_AWS: Final = "what came is cut short, or is no answer of AWS"
 # What AWS says of a wrong clock, under the name of a wrong signature.
 CLOCK_WORDS: Final = ("Signature expired", "Signature not yet current")
 WAIT_MOST_S: Final = 3600.0

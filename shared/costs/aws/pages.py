@@ -8,7 +8,7 @@ from shared.core.costs import Price
 from shared.core.days import ONE_DAY, DayRange
 from shared.costs.aws import sorts
 from shared.costs.aws.access import Access
-from shared.costs.aws.errors import failure
+from shared.costs.aws.errors import NOT_AWS, failure
 from shared.costs.aws.mapping import GROUPS, METRICS, Page
 
 if TYPE_CHECKING:
@@ -43,12 +43,15 @@ def answers(client: "CostExplorerClient", parameters: Mapping[str, Any], access:
     for _ in range(PAGES_MOST):
         following: dict[str, Any] = {} if token is None else {"NextPageToken": token}
         page: Mapping[str, Any] = client.get_cost_and_usage(**parameters, **following)
-        yield page
+        if "ResultsByTime" not in page:
+            # botocore makes an empty answer of one that was cut short, or that a proxy gave in AWS's place.
+            raise failure(sorts.UNREACHABLE, access, detail=NOT_AWS)
         token = page.get("NextPageToken")
-        if not token:
-            return
         if token in seen:
             raise failure(sorts.CHANGED, access, detail="the same page was offered again")
+        yield page
+        if not token:
+            return
         seen.add(token)
     raise failure(sorts.ENDLESS, access, pages=PAGES_MOST)
 

@@ -12,7 +12,7 @@ from shared.costs.aws.deadline import Bounded
 from shared.costs.aws.errors import BOTOCORE_ERRORS, explained, failure
 from shared.costs.aws.mapping import AnswerError, rows_of, totals_of
 from shared.costs.aws.pages import answers, price_of, question
-from shared.costs.aws.sessions import SESSIONS, Pair, Sessions
+from shared.costs.aws.sessions import SESSIONS, Pair, Sessions, sts_says
 
 T = TypeVar("T")
 
@@ -67,11 +67,10 @@ class AwsProvider:
 
     def _identified(self, pair: Pair) -> str:
         """Who we are. Raises ProviderError when that is of another account."""
-        answer = pair.sts.get_caller_identity()
-        found = answer["Account"]
+        found, arn = sts_says(lambda: _identity(pair), self._access)
         if found != self._access.account_id:
             raise failure(sorts.WRONG_ACCOUNT, self._access, found=found)
-        return answer["Arn"]
+        return arn
 
     def _guarded(self, call: Callable[[Pair], T]) -> T:
         """`call` with the clients; whatever goes wrong as ProviderError."""
@@ -94,6 +93,11 @@ class AwsProvider:
         except BOTOCORE_ERRORS as error:
             # Without its cause: what AWS says of a wrong signature repeats the token, and a log would follow the chain.
             raise explained(error, self._access, renewable=pair.renewable, secrets=_secrets(pair)) from None
+
+
+def _identity(pair: Pair) -> tuple[str, str]:
+    answer = pair.sts.get_caller_identity()
+    return answer["Account"], answer["Arn"]
 
 
 def _secrets(pair: Pair) -> list[str]:

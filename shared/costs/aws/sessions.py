@@ -8,9 +8,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -20,12 +20,14 @@ from botocore.session import Session as Core
 
 from shared.costs.aws import sorts
 from shared.costs.aws.access import Access
-from shared.costs.aws.errors import BOTOCORE_ERRORS, explained, failure
+from shared.costs.aws.errors import BOTOCORE_ERRORS, NOT_AWS, explained, failure
 from shared.observability.redactor import hide
 
 if TYPE_CHECKING:
     from mypy_boto3_ce.client import CostExplorerClient
     from mypy_boto3_sts.client import STSClient
+
+T = TypeVar("T")
 
 # Cost Explorer is in no other region.
 REGION: Final = "us-east-1"
@@ -136,6 +138,14 @@ class Sessions:
         return self._base
 
 
+def sts_says(ask: Callable[[], T], access: Access) -> T:
+    """What `ask` answers. Over a page that a proxy gives in its place botocore stumbles with a KeyError."""
+    try:
+        return ask()
+    except KeyError:
+        raise failure(sorts.UNREACHABLE, access, service="STS", detail=NOT_AWS) from None
+
+
 def _key(access: Access) -> _Key:
     return _Key(access.role_arn, access.external_id_env, access.endpoint)
 
@@ -153,14 +163,9 @@ def _hide(credentials: Credentials | None) -> None:
 def _deferred(sessions: Sessions, access: Access, sts: "STSClient", *, base_renews: bool) -> Credentials:
     """The credentials of the role: asked for at the first call, and again ten minutes before they expire."""
 
-    def assume() -> dict[str, object]:
-        external_id = sessions.external_id(access)
+    def given_for(external_id: str | None) -> dict[str, object]:
         wanted: dict[str, Any] = {} if external_id is None else {"ExternalId": external_id}
-        try:
-            answer = sts.assume_role(RoleArn=access.role_arn or "", RoleSessionName=ROLE_SESSION_NAME, **wanted)
-        except BOTOCORE_ERRORS as error:
-            secrets = [external_id] if external_id else []
-            raise explained(error, access, renewable=base_renews, secrets=secrets) from None
+        answer = sts.assume_role(RoleArn=access.role_arn or "", RoleSessionName=ROLE_SESSION_NAME, **wanted)
         given = answer["Credentials"]
         return {
             "access_key": given["AccessKeyId"],
@@ -168,6 +173,14 @@ def _deferred(sessions: Sessions, access: Access, sts: "STSClient", *, base_rene
             "token": given["SessionToken"],
             "expiry_time": given["Expiration"].isoformat(),
         }
+
+    def assume() -> dict[str, object]:
+        external_id = sessions.external_id(access)
+        try:
+            return sts_says(lambda: given_for(external_id), access)
+        except BOTOCORE_ERRORS as error:
+            secrets = [external_id] if external_id else []
+            raise explained(error, access, renewable=base_renews, secrets=secrets) from None
 
     return DeferredRefreshableCredentials(refresh_using=assume, method="sts-assume-role")
 
