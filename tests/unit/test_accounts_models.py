@@ -47,6 +47,7 @@ def test_an_account_is_frozen_and_equal_to_one_of_the_same_content():
         ("aws", "account_id", "12345"),
         ("aws", "account_id", 123456789012),
         ("aws", "role_arn", "CostReader"),
+        ("aws", "role_arn", "arn:aws:iam::210987654321:role/CostReader"),
         ("aws", "external_id_env", "no-variable"),
         ("aws", "endpoint", "localhost:4566"),
         ("azure", "scope", "subscriptions/1"),
