@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.costs.focus.files import SUFFIXES
 
@@ -64,6 +64,14 @@ class AwsAccount(_Account):
     role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$")] | None = None
     external_id_env: VariableName | None = None
     endpoint: Endpoint | None = None
+
+    @field_validator("role_arn")
+    @classmethod
+    def _role_of_the_account(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # Who assumes a role sees the costs of the role's account, whatever account_id says.
+        if value and info.data.get("account_id") not in {None, value.split(":")[4]}:
+            raise ValueError("must be a role of the account that account_id names")
+        return value
 
 
 class AzureAccount(_Account):

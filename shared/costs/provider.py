@@ -7,7 +7,7 @@ from typing import Final, NoReturn, Protocol
 from shared.core.costs import DayTotal, FetchedCosts, Price
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
-from shared.costs.accounts import AccountConfig, FocusAccount
+from shared.costs.accounts import AccountConfig, AwsAccount, FocusAccount
 from shared.costs.focus import FocusProvider
 
 
@@ -68,7 +68,19 @@ def _focus(account: AccountConfig) -> CostProvider:
     return FocusProvider(account.path)
 
 
-PROVIDERS: Final[Mapping[str, Callable[[AccountConfig], CostProvider]]] = MappingProxyType({"focus": _focus})
+def _aws(account: AccountConfig) -> CostProvider:
+    if not isinstance(account, AwsAccount):
+        raise TypeError(f"account '{account.name}' is no aws account")
+    # boto3 takes half a second and 30 MB, which processes without AWS accounts should not pay.
+    from shared.costs.aws import AwsProvider  # noqa: PLC0415 - as above
+    from shared.costs.aws.access import Access  # noqa: PLC0415 - as above
+
+    return AwsProvider(Access(account.account_id, account.role_arn, account.external_id_env, account.endpoint))
+
+
+PROVIDERS: Final[Mapping[str, Callable[[AccountConfig], CostProvider]]] = MappingProxyType(
+    {"focus": _focus, "aws": _aws}
+)
 
 
 def provider_for(account: AccountConfig) -> CostProvider:

@@ -15,6 +15,8 @@ from tests.support.system import ROOT
 
 AWS_ACCOUNT = (
     '[[account]]\nname = "payer"\nprovider = "aws"\naccount_id = "123456789012"\nexternal_id_env = "PAYER_ID"\n'
+    # Nobody listens there: no test asks the real AWS.
+    'endpoint = "http://localhost:9"\n'
 )
 AZURE_ACCOUNT = (
     '[[account]]\nname = "subscription"\nprovider = "azure"\ntoken_env = "SUBSCRIPTION"\n'
@@ -74,6 +76,9 @@ class Planted:
         sdk = {one.name: one.text for one in self.sdk}
         return {
             **sdk,
+            # Requests are really signed with the secrets above.
+            "AWS_ACCESS_KEY_ID": "AKIAPLANTED000000000",
+            "AWS_EC2_METADATA_DISABLED": "true",
             "API_TOKEN": self.api_token.text,
             "PAYER_ID": self.external_id.text,
             "SUBSCRIPTION": self.azure_token.text,

@@ -1,5 +1,7 @@
 """What an account may look like, which provider serves it."""
 
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs.accounts import ACCOUNT_TYPES, AwsAccount, AzureAccount, FocusAccount
+from shared.costs.aws import AwsProvider
 from shared.costs.focus import FocusProvider
 from shared.costs.provider import PROVIDERS, provider_for
 
@@ -44,6 +47,7 @@ def test_an_account_is_frozen_and_equal_to_one_of_the_same_content():
         ("aws", "account_id", "12345"),
         ("aws", "account_id", 123456789012),
         ("aws", "role_arn", "CostReader"),
+        ("aws", "role_arn", "arn:aws:iam::210987654321:role/CostReader"),
         ("aws", "external_id_env", "no-variable"),
         ("aws", "endpoint", "localhost:4566"),
         ("azure", "scope", "subscriptions/1"),
@@ -68,15 +72,25 @@ def test_the_focus_provider_serves_focus_accounts():
     assert provider.path == FOCUS.path
 
 
-@pytest.mark.parametrize("account", [AWS, AZURE])
-def test_a_provider_of_a_later_release_fails_for_good_and_says_what_to_do_instead(account):
+def test_the_aws_provider_serves_aws_accounts():
+    assert isinstance(provider_for(AWS), AwsProvider)
+
+
+def test_a_provider_of_a_later_release_fails_for_good_and_says_what_to_do_instead():
     with pytest.raises(ProviderError) as caught:
-        provider_for(account).fetch(DAYS)
+        provider_for(AZURE).fetch(DAYS)
     assert (caught.value.code, caught.value.permanent) == ("PROVIDER_NOT_AVAILABLE", True)
-    assert account.provider in caught.value.summary
+    assert AZURE.provider in caught.value.summary
     assert "focus" in caught.value.hint
 
 
 def test_a_provider_does_not_take_an_account_of_another():
     with pytest.raises(TypeError, match="corp"):
         PROVIDERS["focus"](AWS)
+    with pytest.raises(TypeError, match="exports"):
+        PROVIDERS["aws"](FOCUS)
+
+
+def test_boto3_is_not_imported_before_there_is_an_aws_account():
+    program = "import sys, shared.bootstrap.container, workers.main; sys.exit('botocore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
