@@ -7,7 +7,8 @@ from typing import Final, NoReturn, Protocol
 from shared.core.costs import DayTotal, FetchedCosts, Price
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
-from shared.costs.accounts import AccountConfig, FocusAccount
+from shared.costs.accounts import AccountConfig, AzureAccount, FocusAccount
+from shared.costs.azure import AzureProvider
 from shared.costs.focus import FocusProvider
 
 
@@ -68,7 +69,18 @@ def _focus(account: AccountConfig) -> CostProvider:
     return FocusProvider(account.path)
 
 
-PROVIDERS: Final[Mapping[str, Callable[[AccountConfig], CostProvider]]] = MappingProxyType({"focus": _focus})
+def _azure(account: AccountConfig) -> CostProvider:
+    if not isinstance(account, AzureAccount):
+        raise TypeError(f"account '{account.name}' is no azure account")
+    return AzureProvider(account.scope, endpoint=account.endpoint, token_env=account.token_env)
+
+
+PROVIDERS: Final[Mapping[str, Callable[[AccountConfig], CostProvider]]] = MappingProxyType(
+    {
+        "azure": _azure,
+        "focus": _focus,
+    }
+)
 
 
 def provider_for(account: AccountConfig) -> CostProvider:
