@@ -73,7 +73,7 @@ TROUBLES: Final[Mapping[str, Trouble]] = MappingProxyType(
         ),
         "AZURE_BAD_ROW": Trouble(
             "A value in Azure's answer cannot be taken over exactly",
-            "Nothing of the run was stored. Request the days once more (holdfast collect); please report it if it lasts",
+            "Nothing of the run was stored. Request the days once more (holdfast collect); report it if it lasts",
             permanent=True,
         ),
         "AZURE_REFUSED": Trouble(
@@ -117,8 +117,8 @@ TROUBLES: Final[Mapping[str, Trouble]] = MappingProxyType(
         ),
         "AZURE_NO_CREDENTIALS": Trouble(
             "No identity to sign in to Azure with was found",
-            f"{AGAIN}. Set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET for the workers, give their machine "
-            "a managed identity, or name a token by token_env",
+            f"{AGAIN}. Set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET for the workers, give their "
+            "machine a managed identity, or name a token by token_env",
         ),
         "AZURE_SIGN_IN_REFUSED": Trouble(
             "Microsoft Entra refused the sign-in",

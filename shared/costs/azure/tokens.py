@@ -193,7 +193,7 @@ def given(environment: Mapping[str, str], name: str) -> str:
 
 
 def claims(token: str) -> Mapping[str, Any]:
-    """What a token says of itself, unverified: for showing and comparing, never for trusting. Empty for other tokens."""
+    """What a token says of itself, unverified: for showing and comparing, never for trusting. Empty for others."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
