@@ -153,7 +153,7 @@ def _of_lanes(connection: Connection, among: ColumnElement[bool]) -> list[Turn]:
         .distinct()
         .subquery("ahead")
     )
-    newest = select(func.max(attempts.c.id)).scalar_subquery()
+    newest = select(func.max(attempts.alias("every").c.id)).scalar_subquery()
     served = (
         select(runs.c.account_id, func.max(attempts.c.id).label("at"))
         .join_from(attempts, runs, runs.c.id == attempts.c.run_id)

@@ -125,4 +125,5 @@ def ready_now(*account_meets: ColumnElement[bool]) -> ColumnElement[bool]:
     # Most accounts have no lane, and none is looked for.
     free = or_(accounts.c.lane.is_(None), ~lane_is_busy())
     account = exists().where(accounts.c.id == runs.c.account_id, collects(), free, *account_meets)
-    return and_(timely, account, ~account_is_busy())
+    # A statement may have the accounts as well; this is a look at them of its own.
+    return and_(timely, account.correlate(runs), ~account_is_busy())
