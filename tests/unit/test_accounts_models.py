@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs.accounts import ACCOUNT_TYPES, AwsAccount, AzureAccount, FocusAccount
+from shared.costs.azure import AzureProvider
 from shared.costs.focus import FocusProvider
 from shared.costs.provider import PROVIDERS, provider_for
 
@@ -68,13 +69,19 @@ def test_the_focus_provider_serves_focus_accounts():
     assert provider.path == FOCUS.path
 
 
-@pytest.mark.parametrize("account", [AWS, AZURE])
+@pytest.mark.parametrize("account", [AWS])
 def test_a_provider_of_a_later_release_fails_for_good_and_says_what_to_do_instead(account):
     with pytest.raises(ProviderError) as caught:
         provider_for(account).fetch(DAYS)
     assert (caught.value.code, caught.value.permanent) == ("PROVIDER_NOT_AVAILABLE", True)
     assert account.provider in caught.value.summary
     assert "focus" in caught.value.hint
+
+
+def test_the_azure_provider_serves_azure_accounts():
+    assert isinstance(provider_for(AZURE), AzureProvider)
+    with pytest.raises(TypeError, match="exports"):
+        PROVIDERS["azure"](FOCUS)
 
 
 def test_a_provider_does_not_take_an_account_of_another():
