@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.azure.errors import ANSWERS, TROUBLES, refused, shortened, trouble
@@ -73,6 +73,7 @@ def test_the_page_lists_every_code_and_whether_it_passes():
     assert rows == kinds
 
 
+@settings(deadline=None)
 @given(st.text(max_size=2000))
 def test_what_comes_from_outside_is_one_short_line(text):
     line = shortened(text)

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core.costs import Price
@@ -21,6 +21,7 @@ ranges = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(ranges)
 def test_a_range_is_asked_for_in_pieces_of_at_most_31_days_without_gap_or_overlap(days):
     pieces = list(calls(days))
@@ -88,6 +89,7 @@ def test_the_longest_wait_of_all_headers_counts(headers, wait_s):
     assert retry_after_s(headers.items(), now=NOW) == wait_s
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=30).map(lambda name: f"{name}-retry-after"), st.text(max_size=40)))
 def test_no_header_is_beyond_reading(headers):
     wait_s = retry_after_s(headers.items(), now=NOW)
