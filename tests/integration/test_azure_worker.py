@@ -8,7 +8,8 @@ import pytest
 from shared.bootstrap.accounts import facts_of
 from shared.core.costs import EXACT
 from shared.core.days import DayRange
-from shared.core.runs import RunKind, RunState
+from shared.core.errors import DatabaseUnavailableError
+from shared.core.runs import OPEN_STATES, RunKind, RunState
 from shared.costs.accounts_file import load_accounts
 from shared.ledger.accounts import list_accounts, sync_accounts
 from shared.ledger.checking import check
@@ -19,7 +20,7 @@ from shared.ledger.tables import costs
 from tests.fakes.azure_query import azure
 from tests.fakes.azure_query.estate import Estate
 from tests.support.azure import TOKEN, azure_account, own_totals
-from tests.support.waiting import wait_for
+from tests.support.waiting import wait_none
 from tests.support.worker import WorkerRig
 
 pytestmark = pytest.mark.integration
@@ -60,11 +61,15 @@ def stored(database):
 def collect(rig, runs, timeout_s=300):
     """Dispatch as the scheduler does until all runs have ended."""
 
-    def ended():
-        rig.dispatch()
-        return all(rig.state(run) not in {RunState.PENDING, RunState.QUEUED, RunState.RUNNING} for run in runs)
+    def left():
+        try:
+            rig.dispatch()
+            return [f"{run.account} {run.days}" for run in runs if rig.state(run) in OPEN_STATES]
+        except DatabaseUnavailableError as error:
+            # A busy machine may be late for the limit of a read; whoever dispatches tries again.
+            return [error.summary]
 
-    wait_for(ended, timeout_s, "every run to end")
+    wait_none(left, timeout_s)
 
 
 @pytest.mark.timeout(400)
