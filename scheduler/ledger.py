@@ -1,5 +1,6 @@
 """The ledger as the scheduler uses it, bound to its database."""
 
+from shared.bootstrap.accounts import facts_of
 from shared.core.days import DayRange
 from shared.core.runs import Run
 from shared.costs.accounts_file import AccountsFile
@@ -20,7 +21,7 @@ class SchedulerLedger:
 
     def sync_accounts(self) -> None:
         """Take over the accounts file's list, so that what is planned is planned for the accounts of this moment."""
-        sync_accounts(self._db, [(one.name, one.provider, one.paused) for one in self._accounts.current()])
+        sync_accounts(self._db, facts_of(self._accounts.current()))
 
     def plan_scheduled(self, slot: str, days: DayRange) -> list[Run]:
         """Plan a fire's runs, once per slot."""

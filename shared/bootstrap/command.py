@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from shared.bootstrap.accounts import accounts_file
+from shared.bootstrap.accounts import accounts_file, facts_of
 from shared.bootstrap.dispatching import Dispatch, adopt
 from shared.core.errors import RedisUnavailableError
 from shared.core.runs import Run
@@ -34,7 +34,7 @@ class Ledger:
     def sync_accounts(self) -> None:
         """Make the accounts file's list the ledger's. Raises AccountsFileError."""
         accounts = accounts_file(self.settings).load()
-        sync_accounts(self.db, [(account.name, account.provider, account.paused) for account in accounts])
+        sync_accounts(self.db, facts_of(accounts))
 
     def running(self, process: Process) -> bool:
         """Whether a process of this kind has been seen at work on this ledger in the last minute."""

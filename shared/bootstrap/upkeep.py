@@ -8,6 +8,7 @@ from typing import Final
 
 from loguru import logger
 
+from shared.bootstrap.accounts import facts_of
 from shared.core.errors import DatabaseUnavailableError
 from shared.core.runs import RunState
 from shared.costs.accounts_file import AccountConfig, AccountsFile
@@ -60,7 +61,7 @@ class AccountsUpkeep:
         if configured != self._configured:
             hide(secrets_of_accounts(configured))
             self._configured = configured
-        wanted = tuple((account.name, account.provider, account.paused) for account in configured)
+        wanted = facts_of(configured)
         if wanted == self._synced or self._migrator.state is not MigratorState.READY:
             return
         first = self._synced is None

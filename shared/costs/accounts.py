@@ -80,6 +80,8 @@ class AzureAccount(_Account):
     provider: Literal["azure"]
     scope: Annotated[str, Field(pattern=r"^/.+[^/]$")]
     token_env: VariableName | None = None
+    # Whose quota its requests count towards.
+    tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}$")] | None = None
     endpoint: Endpoint = "https://management.azure.com"
 
 

@@ -18,6 +18,7 @@ CURES: Final[Mapping[str, str]] = MappingProxyType(
         "role_arn": 'a role\'s ARN in quotes, such as "arn:aws:iam::123456789012:role/CostReader"',
         "external_id_env": 'the name of an environment variable in quotes, such as "CORP_EXTERNAL_ID"',
         "token_env": 'the name of an environment variable in quotes, such as "PROD_AZURE_TOKEN"',
+        "tenant": 'a tenant\'s id or domain in quotes, such as "00000000-0000-0000-0000-000000000000"',
         "scope": 'a scope in quotes, such as "/subscriptions/00000000-0000-0000-0000-000000000000"',
         "endpoint": 'a URL in quotes, such as "https://management.azure.com"',
     }

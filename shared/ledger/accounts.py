@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -14,8 +14,15 @@ from shared.ledger.tables import accounts
 from shared.ledger.texts import is_storable
 from shared.observability.failpoints import Write
 
-# Name, provider, paused.
-AccountFacts = tuple[str, str, bool]
+
+class AccountFacts(NamedTuple):
+    """An account as the accounts file has it. Of those with the same `lane`, one is collected at a time."""
+
+    name: str
+    provider: str
+    paused: bool
+    lane: str | None = None
+
 
 # More stores than any account sees between a backup and its return.
 RESTORED: Final = 1_000_000
@@ -29,6 +36,7 @@ _QUERY: Final = select(
     accounts.c.removed,
     accounts.c.data_version,
     accounts.c.held,
+    accounts.c.lane,
 )
 
 
@@ -47,26 +55,30 @@ class LedgerAccount:
     removed: bool
     data_version: int
     held: bool = False
+    lane: str | None = None
 
 
-def sync_accounts(db: Database, configured: Sequence[AccountFacts]) -> None:
+def sync_accounts(db: Database, configured: Sequence[AccountFacts | tuple[str, str, bool]]) -> None:
     """Make the ledger's accounts those of the file: absent ones are marked removed, returning ones go on.
 
     Writes only what differs. Names must be unique (ValueError).
     """
-    if len({name for name, _, _ in configured}) != len(configured):
+    wanted = {facts[0]: AccountFacts(*facts) for facts in configured}
+    if len(wanted) != len(configured):
         raise ValueError("two accounts of one name")
     with db.write(Write.ACCOUNTS) as connection:
         lock(connection, Lock.ACCOUNTS)
         known = {account.name: account for account in _all(connection)}
-        names = {name for name, _, _ in configured}
-        _insert(connection, [facts for facts in configured if facts[0] not in known])
-        for name, provider, paused in configured:
+        _insert(connection, [facts for name, facts in wanted.items() if name not in known])
+        for name, facts in wanted.items():
             was = known.get(name)
-            if was is not None and (was.provider, was.paused, was.removed) != (provider, paused, False):
-                _change(connection, was.id, provider=provider, paused=paused, removed=False)
+            if was is not None and (AccountFacts(name, was.provider, was.paused, was.lane), was.removed) != (
+                facts,
+                False,
+            ):
+                _change(connection, was.id, removed=False, **facts._asdict())
         for was in known.values():
-            if was.name not in names and not was.removed:
+            if was.name not in wanted and not was.removed:
                 _change(connection, was.id, removed=True)
 
 
@@ -108,9 +120,9 @@ def _insert(connection: Connection, new: Sequence[AccountFacts]) -> None:
         return
     connection.execute(
         insert(accounts).values(removed=False, created_at=DatabaseNow()),
-        [{"name": name, "provider": provider, "paused": paused} for name, provider, paused in new],
+        [facts._asdict() for facts in new],
     )
 
 
-def _change(connection: Connection, account: int, **values: str | bool) -> None:
+def _change(connection: Connection, account: int, **values: str | bool | None) -> None:
     connection.execute(update(accounts).where(accounts.c.id == account).values(**values))

@@ -11,7 +11,16 @@ from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.endings import cancel_run, fail_attempt, hand_back, take_back
 from shared.ledger.lease import Claim, LeaseWatch, RunBeat
-from shared.ledger.rows import UNQUEUED, account_is_busy, attempt_is, by_urgency, ready_now, run_by_id, state_is
+from shared.ledger.rows import (
+    UNQUEUED,
+    account_is_busy,
+    attempt_is,
+    by_urgency,
+    lane_is_busy,
+    ready_now,
+    run_by_id,
+    state_is,
+)
 from shared.ledger.tables import accounts, attempts, installation, runs
 from shared.observability.failpoints import Write
 
@@ -36,16 +45,17 @@ DIRECT_TRIES: Final = 5
 def claim(db: Database, message: RunReady, *, holder: str, direct: bool = False) -> Claim | None:
     """Begin the attempt that `message` tells of; None when the hint is stale, or of another ledger.
 
-    None, too, when the account has a running run, was removed or is held by an operator: then the run goes back to
-    pending, to be sent again once the account is free. With `direct`, a run that is due but was never queued may be
-    claimed as well.
+    None, too, when the account or its lane has a running run, or the account was removed or is held by an operator:
+    then the run goes back to pending, to be sent again once the account is free. With `direct`, a run that is due but
+    was never queued may be claimed as well.
     """
     ours = exists().where(installation.c.ledger_id == str(message.ledger_id))
     hinted = and_(attempt_is(message.run_id, message.attempt), ours)
     may_begin = state_is(RunState.QUEUED)
     if direct:
         may_begin = or_(may_begin, and_(state_is(RunState.PENDING), ready_now()))
-    shut = exists().where(accounts.c.id == runs.c.account_id, or_(accounts.c.removed, accounts.c.held))
+    closed = or_(accounts.c.removed, accounts.c.held, lane_is_busy())
+    shut = exists().where(accounts.c.id == runs.c.account_id, closed)
     blocked = or_(account_is_busy(), shut)
     with db.write(Write.CLAIM) as connection:
         if _begin(connection, and_(hinted, may_begin, ~blocked), holder):
@@ -116,15 +126,23 @@ def _due() -> tuple[Select[tuple[int, int]], Select[tuple[int, int]]]:
 
 
 def _begin(connection: Connection, condition: ColumnElement[bool], holder: str) -> bool:
-    """Make the run running; False when it does not meet `condition`, or another run of its account came first."""
+    """Make the run running; False when it does not meet `condition`, or another of its account or lane came first."""
+    lane = select(accounts.c.lane).where(accounts.c.id == runs.c.account_id).scalar_subquery()
     statement = (
         update(runs)
         .where(condition)
-        .values(state=RunState.RUNNING.value, holder=holder, started_at=DatabaseNow(), next_send_at=None, beat=1)
+        .values(
+            state=RunState.RUNNING.value,
+            holder=holder,
+            started_at=DatabaseNow(),
+            next_send_at=None,
+            beat=1,
+            lane=lane,
+        )
         .returning(runs.c.id)
     )
     try:
-        # Two runs of one account claimed in the same moment see each other only in the unique index.
+        # Two runs of one account or lane claimed in the same moment see each other only in the unique indexes.
         with connection.begin_nested():
             return connection.execute(statement).first() is not None
     except exc.IntegrityError:

@@ -15,7 +15,7 @@ from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
 from shared.ledger.rows import UNQUEUED, ready_now, state_is
-from shared.ledger.tables import installation, runs
+from shared.ledger.tables import accounts, attempts, installation, runs
 from shared.observability.failpoints import Write
 
 RESEND_FIRST_S: Final = 60
@@ -23,6 +23,11 @@ RESEND_LONGEST_S: Final = 3600
 # Of the window, what one account's runs of one priority may fill: a hundredth, but at least this many. More would only
 # wait in line behind the one that runs, in front of everybody else.
 LEAST_SHARE: Final = 10
+# How far back it is remembered whose turn it was in a lane, in attempts of all accounts. Who has none goes first.
+LANE_MEMORY: Final = 1000
+
+# Priority, turn and id of a due run: what goes first is least.
+Turn = tuple[int, int, int]
 
 
 class Sender(Protocol):
@@ -47,7 +52,9 @@ def dispatch_due(db: Database, sender: Sender, *, window: int, only: Collection[
 
     Due is a pending run whose time has come, of an account that is neither paused nor removed and has no running run;
     by priority, then in turn by account, then age: however many runs an account has, the next of every other one goes
-    before its second. At most `window` runs are queued at a time, in all. Any number may dispatch at once.
+    before its second. Of the accounts of a lane one run of each priority is queued at a time, and none while one runs,
+    since more could only be turned away; the account that has waited longest is next. At most `window` runs are queued
+    at a time, in all. Any number may dispatch at once.
     """
     with db.read() as connection:
         # Most of the time there is nothing to do, and finding that out should block nobody.
@@ -117,10 +124,18 @@ def account_share(window: int) -> int:
 
 
 def _in_turn(connection: Connection, among: ColumnElement[bool], window: int) -> Sequence[int]:
-    """Ids of the due runs that go next. What an account has queued already counts as turns that it has had."""
+    """Ids of the due runs that go next."""
     free = _free(connection, window)
     if free <= 0:
         return ()
+    found = _of_accounts(connection, among, share=account_share(window), most=free)
+    if _any(connection, select(accounts.c.id).where(accounts.c.lane.is_not(None))):
+        found = sorted([*found, *_of_lanes(connection, among)])[:free]
+    return [run_id for _, _, run_id in found]
+
+
+def _of_accounts(connection: Connection, among: ColumnElement[bool], *, share: int, most: int) -> list[Turn]:
+    """Due runs of accounts without a lane. What an account has queued already counts as turns that it has had."""
     ahead = (
         select(runs.c.account_id, runs.c.priority, func.count().label("count"))
         .where(state_is(RunState.QUEUED))
@@ -131,12 +146,43 @@ def _in_turn(connection: Connection, among: ColumnElement[bool], window: int) ->
     waiting = (
         select(runs.c.id, runs.c.priority, (of_account + func.coalesce(ahead.c["count"], 0)).label("turn"))
         .outerjoin(ahead, and_(ahead.c.account_id == runs.c.account_id, ahead.c.priority == runs.c.priority))
-        .where(state_is(RunState.PENDING), ready_now(), among)
+        .where(state_is(RunState.PENDING), ready_now(accounts.c.lane.is_(None)), among)
         .cte("waiting")
     )
     first = waiting.c.priority, waiting.c.turn, waiting.c.id
-    query = select(waiting.c.id).where(waiting.c.turn <= account_share(window)).order_by(*first).limit(free)
-    return connection.scalars(query).all()
+    query = select(*first).where(waiting.c.turn <= share).order_by(*first).limit(most)
+    return [(priority, turn, run_id) for priority, turn, run_id in connection.execute(query)]
+
+
+def _of_lanes(connection: Connection, among: ColumnElement[bool]) -> list[Turn]:
+    """The next due run of each lane and priority that has none queued."""
+    ahead = (
+        select(accounts.c.lane, runs.c.priority)
+        .join_from(runs, accounts, accounts.c.id == runs.c.account_id)
+        .where(state_is(RunState.QUEUED), accounts.c.lane.is_not(None))
+        .distinct()
+        .subquery("ahead")
+    )
+    newest = select(func.max(attempts.alias("every").c.id)).scalar_subquery()
+    served = (
+        select(runs.c.account_id, func.max(attempts.c.id).label("at"))
+        .join_from(attempts, runs, runs.c.id == attempts.c.run_id)
+        .where(attempts.c.id > newest - LANE_MEMORY)
+        .group_by(runs.c.account_id)
+        .subquery("served")
+    )
+    longest_first = func.coalesce(served.c.at, 0), runs.c.id
+    place = func.row_number().over(partition_by=(accounts.c.lane, runs.c.priority), order_by=longest_first)
+    waiting = (
+        select(runs.c.id, runs.c.priority, place.label("place"))
+        .join_from(runs, accounts, accounts.c.id == runs.c.account_id)
+        .outerjoin(ahead, and_(ahead.c.lane == accounts.c.lane, ahead.c.priority == runs.c.priority))
+        .outerjoin(served, served.c.account_id == runs.c.account_id)
+        .where(state_is(RunState.PENDING), accounts.c.lane.is_not(None), ahead.c.lane.is_(None), ready_now(), among)
+        .cte("waiting")
+    )
+    query = select(waiting.c.priority, waiting.c.place, waiting.c.id).where(waiting.c.place == 1)
+    return [(priority, turn, run_id) for priority, turn, run_id in connection.execute(query)]
 
 
 def _queue(connection: Connection, chosen: Sequence[int], free: int) -> list[RunReady]:
@@ -160,9 +206,9 @@ def _queue(connection: Connection, chosen: Sequence[int], free: int) -> list[Run
         )
         .returning(runs.c.id, runs.c.attempt)
     )
-    attempts = dict(found.tuples().all())
+    numbers = dict(found.tuples().all())
     ledger = _ledger(connection)
-    return [RunReady(ledger, run_id, attempts[run_id]) for run_id in chosen if run_id in attempts]
+    return [RunReady(ledger, run_id, numbers[run_id]) for run_id in chosen if run_id in numbers]
 
 
 def _queue_again(connection: Connection, due: ColumnElement[bool], *, afresh: bool) -> list[RunReady]:

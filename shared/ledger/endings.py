@@ -1,10 +1,10 @@
 """How an attempt ends without success: given back, failed or cancelled."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from shared.core.errors import ProviderError, RunFinishedError, UnknownRunError
 from shared.core.runs import OPEN_STATES, RetryPolicy, Run, RunState
@@ -13,7 +13,7 @@ from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.lease import Claim, RunBeat
 from shared.ledger.rows import LARGEST_ID, UNQUEUED, attempt_is, run_by_id, state_is
-from shared.ledger.tables import attempts, runs
+from shared.ledger.tables import accounts, attempts, runs
 from shared.ledger.texts import storable
 from shared.observability.failpoints import Write
 from shared.observability.redactor import without_secrets
@@ -49,6 +49,7 @@ def fail_attempt(db: Database, claim: Claim, error: ProviderError, policy: Retry
 
     The run is pending again, to be tried after the policy's delay or what the provider asked for; it is failed when
     the error is permanent or the policy's failures are spent. One that was throttled is postponed: that is no failure.
+    All that waits in its lane is postponed with it, since the provider would only turn it away as well.
     """
     postponed = error.throttled and not error.permanent
     failures = claim.run.failures + (0 if postponed else 1)
@@ -69,6 +70,8 @@ def fail_attempt(db: Database, claim: Claim, error: ProviderError, policy: Retry
         changed = connection.execute(update(runs).where(held).values(failures=failures, **values, **words))
         if changed.rowcount == 0:
             return None
+        if postponed:
+            _postpone_lane(connection, claim.run.id, values["not_before"])
         end_attempt(
             connection,
             claim.run.id,
@@ -109,6 +112,17 @@ def end_attempt(connection: Connection, run_id: int, attempt: int, *, outcome: O
     """Keep how the attempt ended, and when."""
     ended = update(attempts).where(attempts.c.run_id == run_id, attempts.c.attempt == attempt)
     connection.execute(ended.values(ended_at=DatabaseNow(), outcome=outcome.value, **words))
+
+
+def _postpone_lane(connection: Connection, run_id: int, until: datetime) -> None:
+    """Have nothing of the run's lane tried before `until`. What is queued is pending again, its hint is stale."""
+    lane = select(runs.c.lane).where(runs.c.id == run_id).scalar_subquery()
+    waits = and_(
+        state_is(RunState.PENDING, RunState.QUEUED),
+        runs.c.account_id.in_(select(accounts.c.id).where(accounts.c.lane == lane)),
+        or_(runs.c.not_before.is_(None), runs.c.not_before <= until),
+    )
+    connection.execute(update(runs).where(waits).values({**UNQUEUED, "not_before": until}))
 
 
 def _give_back(connection: Connection, held: ColumnElement[bool], attempt: int, outcome: Outcome) -> bool:

@@ -95,6 +95,12 @@ RUNS: Final = (
         " GROUP BY account_id HAVING count(*) > 1",
     ),
     Invariant(
+        "one_in_lane",
+        "Of the accounts that share a lane, at most one has a running run.",
+        "SELECT lane, count(*) AS found FROM runs WHERE state = 'running' AND lane IS NOT NULL"
+        " GROUP BY lane HAVING count(*) > 1",
+    ),
+    Invariant(
         "ended_or_open",
         "A run has an end exactly when its state is final.",
         "SELECT id AS run_id, state, finished_at FROM runs"

@@ -110,7 +110,20 @@ def account_is_busy() -> ColumnElement[bool]:
     return exists().where(other.c.account_id == runs.c.account_id, state_is(RunState.RUNNING, of=other))
 
 
-def ready_now() -> ColumnElement[bool]:
-    """The run's time has come, and its account is neither paused, removed nor busy."""
+def lane_is_busy() -> ColumnElement[bool]:
+    """Some run of the account's lane is running. For a statement that has the account."""
+    other = runs.alias("in_lane")
+    return exists().where(other.c.lane == accounts.c.lane, state_is(RunState.RUNNING, of=other))
+
+
+def ready_now(*account_meets: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The run's time has come, and its account is neither paused, removed nor busy, nor is its lane.
+
+    `account_meets` are further conditions on the account.
+    """
     timely = or_(runs.c.not_before.is_(None), runs.c.not_before <= DatabaseNow())
-    return and_(timely, exists().where(accounts.c.id == runs.c.account_id, collects()), ~account_is_busy())
+    # Most accounts have no lane, and none is looked for.
+    free = or_(accounts.c.lane.is_(None), ~lane_is_busy())
+    account = exists().where(accounts.c.id == runs.c.account_id, collects(), free, *account_meets)
+    # A statement may have the accounts as well; this is a look at them of its own.
+    return and_(timely, account.correlate(runs), ~account_is_busy())

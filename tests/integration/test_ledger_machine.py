@@ -29,7 +29,7 @@ from shared.core.days import DayRange
 from shared.core.errors import IdempotencyConflictError, ProviderError, RunFinishedError, UnknownAccountError
 from shared.core.runs import RetryPolicy, Run, RunKind, RunReady, RunState
 from shared.ledger import claims
-from shared.ledger.accounts import list_accounts, sync_accounts
+from shared.ledger.accounts import AccountFacts, list_accounts, sync_accounts
 from shared.ledger.clock import now
 from shared.ledger.columns import exact_sum
 from shared.ledger.database import Database
@@ -54,6 +54,7 @@ POLICY = RetryPolicy(delays_s=(3600.0,), max_failures=3)
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES") or 0)
 
 names = st.sampled_from(NAMES)
+lanes = st.sampled_from([None, "tenant", "tenant", "another"])
 picks = st.integers(0, 40)
 slots = st.integers(1, 9).map(lambda day: f"2026-01-{day:02}T02:00")
 ranges = st.tuples(st.integers(0, 2), st.integers(0, 2)).map(
@@ -85,15 +86,24 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def sync(self) -> None:
         known = self.model.accounts.items()
-        sync_accounts(self.db, [(name, "focus", account.paused) for name, account in known if not account.removed])
+        listed = [(name, account) for name, account in known if not account.removed]
+        sync_accounts(self.db, [AccountFacts(name, "focus", account.paused, account.lane) for name, account in listed])
 
     # Accounts.
 
-    @rule(name=names, paused=st.booleans(), removed=st.sampled_from([False, False, False, True]))
-    def edit_accounts_file(self, name: str, *, paused: bool, removed: bool) -> None:
+    @rule(name=names, paused=st.booleans(), removed=st.sampled_from([False, False, False, True]), lane=lanes)
+    def edit_accounts_file(self, name: str, *, paused: bool, removed: bool, lane: str | None = None) -> None:
         account = self.model.accounts[name]
         # An account that is not in the file keeps what the file last said of it.
-        account.paused, account.removed = account.paused if removed else paused, removed
+        account.removed = removed
+        if not removed:
+            account.paused, account.lane = paused, lane
+        self.sync()
+
+    @rule(lane=lanes)
+    def move_all_to_a_lane(self, lane: str | None) -> None:
+        for account in self.model.accounts.values():
+            account.lane = account.lane if account.removed else lane
         self.sync()
 
     @rule(name=names, held=st.booleans())
@@ -211,7 +221,9 @@ class LedgerMachine(RuleBasedStateMachine):
             self.begun(claim)
 
     def begun(self, claim: Claim) -> None:
-        self.model.runs[claim.run.id].state = RunState.RUNNING
+        run = self.model.runs[claim.run.id]
+        run.state, run.lane = RunState.RUNNING, self.model.accounts[run.account].lane
+        self.model.served[run.account] = claim.fetch_seq
         self.claims.append(ModelClaim(claim))
 
     @precondition(lambda self: self.claims)
@@ -233,21 +245,26 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.store(held.claim, answer)
 
     @precondition(lambda self: self.claims)
-    @rule(pick=picks, permanent=st.booleans(), at_once=st.booleans())
-    def fail(self, pick: int, *, permanent: bool, at_once: bool) -> None:
+    @rule(pick=picks, permanent=st.booleans(), at_once=st.booleans(), throttled=st.booleans())
+    def fail(self, pick: int, *, permanent: bool, at_once: bool, throttled: bool) -> None:
         claim = self.claims[pick % len(self.claims)].claim
         retry_after_s = 0.0 if at_once else None
-        error = ProviderError(code="C", summary="s", hint="h", permanent=permanent, retry_after_s=retry_after_s)
+        error = ProviderError(
+            code="C", summary="s", hint="h", permanent=permanent, retry_after_s=retry_after_s, throttled=throttled
+        )
         found = claims.fail_attempt(self.db, claim, error, POLICY)
         assert (found is not None) == self.model.holds(claim)
         if found is None:
             return
         run = self.model.runs[claim.run.id]
-        run.failures += 1
-        if permanent or run.failures == POLICY.max_failures:
+        postponed = throttled and not permanent
+        run.failures += not postponed
+        if permanent or (run.failures == POLICY.max_failures and not postponed):
             self.model.end(run, RunState.FAILED)
         else:
             self.model.give_back(run, due=at_once)
+            if postponed and run.lane is not None:
+                self.model.postpone(run.lane, due=at_once)
         assert (found.state, found.failures, found.attempt) == (run.state, run.failures, run.attempt)
 
     @precondition(lambda self: self.claims)
@@ -344,6 +361,8 @@ class LedgerMachine(RuleBasedStateMachine):
         running = [run for run in known if run.state is RunState.RUNNING]
         assert working == {(run.id, run.attempt) for run in running}
         assert len({run.account for run in running}) == len(running)
+        in_lanes = [run.lane for run in running if run.lane is not None]
+        assert len(set(in_lanes)) == len(in_lanes)
 
     @invariant()
     def every_day_is_stored_once_and_as_it_was_last_fetched(self) -> None:

@@ -23,6 +23,7 @@ class ModelAccount:
     removed: bool = False
     held: bool = False
     version: int = 0
+    lane: str | None = None
 
     @property
     def collects(self) -> bool:
@@ -44,6 +45,7 @@ class ModelRun:
     due: bool = True
     resend: bool = False
     fires: int = 0
+    lane: str | None = None
 
     @property
     def open(self) -> bool:
@@ -82,6 +84,8 @@ class Model:
     fires: list[str] = field(default_factory=list)
     source: dict[tuple[str, date], tuple[CostRow, ...]] = field(default_factory=dict)
     keys: dict[tuple[str, RunKind, str], tuple[int, DayRange]] = field(default_factory=dict)
+    # By account, the number of its newest attempt.
+    served: dict[str, int] = field(default_factory=dict)
 
     def hear_of(self, fire: str) -> None:
         if fire not in self.fires:
@@ -92,7 +96,9 @@ class Model:
         return [name for name, account in self.accounts.items() if account.collects]
 
     def busy(self, account: str) -> bool:
-        return any(run.account == account and run.state is RunState.RUNNING for run in self.runs.values())
+        lane = self.accounts[account].lane
+        running = [run for run in self.runs.values() if run.state is RunState.RUNNING]
+        return any(run.account == account or (lane is not None and run.lane == lane) for run in running)
 
     def unplanned(self, slot: str) -> list[str]:
         planned = {run.account for run in self.runs.values() if (run.kind, run.slot) == (RunKind.SCHEDULED, slot)}
@@ -126,13 +132,30 @@ class Model:
         """Ids in their order: by priority, then in turn by account, then age."""
         queued = [run for run in self.runs.values() if run.state is RunState.QUEUED]
         turns = Counter((run.account, run.priority) for run in queued)
-        order = []
+        order = self._next_of_lanes(queued)
         for run in self.ready():
-            if run.state is RunState.PENDING:
+            if run.state is RunState.PENDING and self.accounts[run.account].lane is None:
                 turns[run.account, run.priority] += 1
                 order.append((run.priority, turns[run.account, run.priority], run.id))
         mine = [run_id for _, turn, run_id in sorted(order) if turn <= account_share(window)]
         return mine[: max(window - len(queued), 0)]
+
+    def _next_of_lanes(self, queued: Iterable[ModelRun]) -> list[tuple[int, int, int]]:
+        """One of each lane and priority that has none queued: of whoever has waited longest."""
+        taken = {(self.accounts[run.account].lane, run.priority) for run in queued}
+        found = []
+        for run in sorted(self.ready(), key=lambda run: (self.served.get(run.account, 0), run.id)):
+            place = (self.accounts[run.account].lane, run.priority)
+            if place[0] is not None and run.state is RunState.PENDING and place not in taken:
+                taken.add(place)
+                found.append((run.priority, 1, run.id))
+        return found
+
+    def postpone(self, lane: str, *, due: bool) -> None:
+        """A provider has had enough of the lane."""
+        for run in self.runs.values():
+            if run.state in {RunState.PENDING, RunState.QUEUED} and self.accounts[run.account].lane == lane:
+                run.state, run.due = RunState.PENDING, run.due and due
 
     def most_urgent(self, served: Iterable[str] = ()) -> int | None:
         """What a worker without hints takes."""

@@ -11,6 +11,7 @@ from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs.accounts import ACCOUNT_TYPES, AwsAccount, AzureAccount, FocusAccount
 from shared.costs.aws import AwsProvider
+from shared.costs.azure import AzureProvider
 from shared.costs.focus import FocusProvider
 from shared.costs.provider import PROVIDERS, provider_for
 
@@ -76,12 +77,10 @@ def test_the_aws_provider_serves_aws_accounts():
     assert isinstance(provider_for(AWS), AwsProvider)
 
 
-def test_a_provider_of_a_later_release_fails_for_good_and_says_what_to_do_instead():
-    with pytest.raises(ProviderError) as caught:
-        provider_for(AZURE).fetch(DAYS)
-    assert (caught.value.code, caught.value.permanent) == ("PROVIDER_NOT_AVAILABLE", True)
-    assert AZURE.provider in caught.value.summary
-    assert "focus" in caught.value.hint
+def test_the_azure_provider_serves_azure_accounts():
+    assert isinstance(provider_for(AZURE), AzureProvider)
+    with pytest.raises(TypeError, match="exports"):
+        PROVIDERS["azure"](FOCUS)
 
 
 def test_a_provider_does_not_take_an_account_of_another():
