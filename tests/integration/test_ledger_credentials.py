@@ -67,7 +67,8 @@ def test_only_accounts_that_sign_in_and_collect_are_listed(db):
     hold_account(db, "payer")
     sync_accounts(db, [("payer", "aws", False), ("prod", "azure", True), ("more", "aws", False)])
     seen = read_credentials(db)
-    assert ([each.account for each in seen.credentials], seen.idle) == (["more"], {"payer", "prod"})
+    assert [each.account for each in seen.credentials] == ["more"]
+    assert seen.idle == {"payer", "prod"}
     sync_accounts(db, [("payer", "aws", False)])
     assert read_credentials(db).idle == {"payer"}
 
