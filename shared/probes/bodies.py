@@ -10,7 +10,7 @@ from shared.core.health import CheckResult, CheckStatus, ErrorFacts, RedisHealth
 
 CONNECTED: Final = "connected"
 # More accounts than these are counted: a worker process tells its launcher all of it in one datagram.
-LISTED: Final = 50
+LISTED: Final = 20
 # Every process answers these, in this order; its own come after them.
 CREDENTIALS: Final[Mapping[str, str]] = {"azureCredentials": "azure", "awsCredentials": "aws"}
 
