@@ -14,7 +14,7 @@ from typing import Final
 from benchmarks.ledgers import DIALECTS, durable_postgres, fresh_url, ledger, machine
 from shared.bootstrap.credentials import CredentialsUpkeep
 from shared.core.credentials import UP
-from shared.costs.accounts import AwsAccount
+from shared.costs.accounts import AccountConfig, AwsAccount
 from shared.costs.sign_in import SignIns
 from shared.ledger.accounts import sync_accounts
 from shared.ledger.credentials import read_credentials
@@ -45,7 +45,7 @@ class Accounts:
 class AtOnce(SigningProvider):
     """Says yes without a look at anything."""
 
-    def __init__(self, account: AwsAccount) -> None:
+    def __init__(self, account: AccountConfig) -> None:
         pass
 
     def sign_in(self) -> str:
