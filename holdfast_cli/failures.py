@@ -21,7 +21,7 @@ USAGE: Final = 2
 _USAGE_ERRORS: Final = (SettingsError, AccountsFileError, RequestError, UnknownAccountError, UnknownRunError)
 # The first that fits. Other errors of ours say what to do themselves.
 _CURES: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (UnknownAccountError, "`holdfast coverage` lists those there are; new ones stand in the accounts file"),
+    (UnknownAccountError, "`holdfast accounts` lists those there are; new ones stand in the accounts file"),
     (UnknownRunError, "`holdfast runs` lists those there are"),
     (DatabaseUnavailableError, "start the database, or correct DATABASE_URL"),
     (RedisUnavailableError, "start Redis, or correct REDIS_URL"),

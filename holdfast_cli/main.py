@@ -15,6 +15,8 @@ from holdfast_cli import collect as collecting
 from holdfast_cli import failures, holds
 from holdfast_cli import ledger as ledger_commands
 from holdfast_cli import runs as running
+from holdfast_cli.accounts import show_accounts
+from holdfast_cli.accounts_check import Options, check_accounts
 from holdfast_cli.arguments import days, names, one_of
 from holdfast_cli.cancel import cancel as cancel_run
 from holdfast_cli.costs import CostView, show_costs
@@ -43,6 +45,9 @@ app = typer.Typer(
 
 ledger_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(ledger_app, name="ledger", help="Look after the ledger itself.")
+
+accounts_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(accounts_app, name="accounts")
 
 Start = Annotated[str | None, typer.Option("--start", metavar="DAY", help="First day, YYYY-MM-DD (UTC).")]
 End = Annotated[str | None, typer.Option("--end", metavar="DAY", help="Last day, inclusive.")]
@@ -166,6 +171,26 @@ def samples(
     """Write invented FOCUS exports to try things with, and an accounts file that reads them if there is none."""
     accounts_file = load_settings().accounts_file
     make_samples(folder, accounts_file=accounts_file, day_count=day_count, seed=seed, as_json=as_json)
+
+
+@accounts_app.callback()
+def accounts(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the accounts: who collects, whom the workers can sign in as, how far the costs reach."""
+    if context.invoked_subcommand is None:
+        with open_ledger() as ledger:
+            show_accounts(ledger, as_json=as_json)
+
+
+@accounts_app.command("check")
+def check_the_accounts(
+    *,
+    account: Account = None,
+    trial: Annotated[bool, typer.Option("--trial", help="Fetch one day of each; the price is said first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on with the trial without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check the accounts file, overlaps, and the credentials as seen from here. Exits with 1 if anything is wrong."""
+    check_accounts(load_settings(), Options(account, trial=trial, yes=yes, as_json=as_json), now=datetime.now(UTC))
 
 
 @ledger_app.command()

@@ -7,6 +7,7 @@ from status_api.cost_cache import CostCache
 from status_api.errors import add_error_handlers
 from status_api.manual import ManualRuns
 from status_api.middleware import Gatekeeper, RequestMetrics
+from status_api.resources.accounts import Accounts
 from status_api.resources.base import Resource
 from status_api.resources.cache import CacheEntry
 from status_api.resources.costs import Costs
@@ -37,6 +38,7 @@ def routes(given: Collaborators) -> dict[str, Resource]:
     probe = Probe(application=given.probes)
     return {
         "/api/v1/costs": Costs(link=link, ledger=ledger, cache=cache, now=given.now),
+        "/api/v1/accounts": Accounts(ledger=ledger),
         "/api/v1/coverage": Coverage(ledger=ledger, now=given.now),
         "/api/v1/runs": Runs(ledger=ledger, manual=manual, window_days=given.window_days, now=given.now),
         "/api/v1/runs/{run_id}": OneRun(ledger=ledger),

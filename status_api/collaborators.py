@@ -11,6 +11,7 @@ from shared.core.days import DayRange
 from shared.core.health import RedisHealth
 from shared.core.runs import Run
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
+from shared.ledger.standing import AccountStanding
 from shared.messaging.depths import QueueDepth
 from status_api.access import Access
 from status_api.params import RunFilter, RunsAsked
@@ -62,6 +63,9 @@ class Ledger(Protocol):
 
     def cancel(self, run_id: int) -> Run:
         """Cancel a run. Raises UnknownRunError, RunFinishedError."""
+
+    def standings(self) -> list[AccountStanding]:
+        """How each account stands, by name."""
 
     def coverage(self, days: DayRange, account: str | None) -> list[AccountCoverage]:
         """What is known of each account-day. Raises UnknownAccountError."""

@@ -12,6 +12,7 @@ from shared.ledger.meta import ledger_id
 from shared.ledger.migrate import Migrator, MigratorState
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
 from shared.ledger.requests import request_runs
+from shared.ledger.standing import AccountStanding, standings
 from status_api.params import RunFilter, RunsAsked
 
 
@@ -49,6 +50,10 @@ class DatabaseLedger:
     def cancel(self, run_id: int) -> Run:
         """Cancel a run."""
         return cancel_run(self._ready, run_id)
+
+    def standings(self) -> list[AccountStanding]:
+        """How each account stands, by name."""
+        return standings(self._ready)
 
     def coverage(self, days: DayRange, account: str | None) -> list[AccountCoverage]:
         """What is known of each account-day."""

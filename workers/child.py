@@ -15,11 +15,13 @@ from loguru import logger
 from shared.bootstrap.container import Container
 from shared.bootstrap.dispatching import marker_key, read_marker
 from shared.core.errors import DatabaseUnavailableError
+from shared.ledger.migrate import MigratorState
 from shared.messaging.broker import LinkBroker, build_broker
 from shared.observability import events
 from workers.actors import register
 from workers.board import BoardClient
 from workers.collect import Collector
+from workers.credentials import CredentialChecks, DatabaseCredentials
 from workers.direct import DirectMode
 from workers.ending import Ending
 from workers.env import BOARD, LIFELINE
@@ -58,12 +60,18 @@ class Child:
         self._board = BoardClient(Path(environment[BOARD]))
         self._reporter = Reporter(self._board, self.facts, self._gist)
         ending = threading.Event()
+        self._credentials = CredentialChecks(
+            DatabaseCredentials(container.db),
+            container.accounts,
+            may_check=lambda: container.migrator.state is MigratorState.READY and not ending.is_set(),
+        )
         self._collector = Collector(
             self._ledger,
             fetch=Fetcher(container.accounts),
             policy=container.retry_policy,
             holdings=self._holdings,
             draining=ending,
+            suspect=self._credentials.suspect,
         )
         self._ending = Ending(
             self._holdings,
@@ -99,6 +107,7 @@ class Child:
         self._renewals.start()
         self._hints.start()
         self._direct.start()
+        self._credentials.start()
 
     def adopt(self, worker: Worker) -> None:
         """Dramatiq's threads are there: report them from now on."""
@@ -167,6 +176,7 @@ class Child:
     def _stop_intake(self) -> None:
         self.broker.pause("draining")
         self._direct.stop()
+        self._credentials.stop()
         for thread in self._worker.workers if self._worker else ():
             thread.stop()
         self._reporter.changed()

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeVar
 from loguru import logger
 
 from shared.core.costs import FetchedCosts
+from shared.core.credentials import is_about_credentials
 from shared.core.errors import DatabaseUnavailableError, ProviderError
 from shared.core.runs import RetryPolicy, Run, RunReady, RunState
 from shared.ledger.claims import Claim
@@ -42,7 +43,10 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True)
 class Collector:
-    """The use case. `fetch` raises ProviderError and needs `room`; `draining` ends every wait for the database."""
+    """The use case. `fetch` raises ProviderError and needs `room`; `draining` ends every wait for the database.
+
+    `suspect` is called with an account whose credentials may be what a run of it failed by; it must not block.
+    """
 
     ledger: Ledger
     fetch: Callable[[Run], FetchedCosts]
@@ -50,6 +54,7 @@ class Collector:
     holdings: Holdings
     draining: threading.Event
     room: Callable[[], bool] = room_to_open
+    suspect: Callable[[str], object] = lambda _account: None
 
     def on_hint(self, ready: RunReady) -> None:
         """Collect the run that a hint names, if it is ours to take. Waits out a database that is away."""
@@ -109,6 +114,8 @@ class Collector:
         except DatabaseUnavailableError:
             _lost(held)
         except ProviderError as error:
+            if is_about_credentials(error):
+                self.suspect(held.claim.run.account)
             self._fail(held, error, given_up)
         except Exception as error:  # noqa: BLE001 - a fault of ours fails the attempt; the run is not lost with it
             metrics.UNEXPECTED_ERRORS.labels(where="collect").inc()

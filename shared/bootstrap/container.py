@@ -15,6 +15,7 @@ from loguru import logger
 from shared.bootstrap.accounts import accounts_file
 from shared.bootstrap.announce import announce
 from shared.bootstrap.checks import CHECK_DEADLINE_S, CHECK_INTERVAL_S, DatabaseCheck, DatabaseSentry
+from shared.bootstrap.credentials import CredentialsUpkeep
 from shared.bootstrap.health import STUCK_AFTER_S, HealthSources, ProcessHealth
 from shared.bootstrap.periodic import Periodic, stop_all
 from shared.bootstrap.secrets import known_secrets
@@ -70,7 +71,9 @@ class Container:
         self._stopped = threading.Event()
         self._draining: Callable[[], bool] = self._stopped.is_set
         self.fleet = FleetUpkeep(self.db, self.migrator, self._beat)
-        self._fleet_turns = Periodic(self.fleet.turn, name="fleet", interval_s=self.fleet.interval_s)
+        self._accounts = AccountsUpkeep(self.db, self.migrator, accounts)
+        self.credentials = CredentialsUpkeep(self.db, self.migrator, lambda: self._accounts.known)
+        self._fleet_turns = Periodic(self._fleet_turn, name="fleet", interval_s=self.fleet.interval_s)
         self._database = DatabaseCheck(self.db, self.migrator, try_again=self._fleet_turns.hurry)
         self.checks = CheckRunner(
             {"database": self._database},
@@ -79,7 +82,6 @@ class Container:
             vital=frozenset({"database"}),
         )
         self._sentry = DatabaseSentry(self.db, self.checks.hurry)
-        self._accounts = AccountsUpkeep(self.db, self.migrator, accounts)
         self.health = ProcessHealth(self._health_sources())
         if identity.process != "status_api":
             # The API answers from the database and from memory without this thread: it is alive as long as it answers.
@@ -160,7 +162,7 @@ class Container:
                 "url": self.db.url_redacted,
                 "schema": str(self.migrator.state),
             },
-            accounts=lambda: self._accounts.known,
+            credentials=self.credentials.answers,
             fleet=lambda: self.fleet.members,
             draining=self._is_draining,
             production=self.settings.app_env == "production",
@@ -181,6 +183,11 @@ class Container:
             self.migrator.on_ready(periodic.hurry)
         self.migrator.on_ready(self.checks.hurry)
         return periodics
+
+    def _fleet_turn(self) -> None:
+        self.fleet.turn()
+        # On the same thread, so that an idle process wakes no oftener for it.
+        self.credentials.turn()
 
     def _beat(self) -> ProcessBeat:
         return ProcessBeat(

@@ -1,16 +1,15 @@
 """What a process answers to probes, gathered from what it knows in memory."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared.core.health import CheckResult, CheckStatus, RedisHealth
+from shared.core.credentials import CredentialsAnswer
+from shared.core.health import CheckResult, RedisHealth
 from shared.core.version import VERSION
 from shared.probes.bodies import (
-    CREDENTIALS,
-    UNUSED,
     FleetMember,
     Live,
     Moment,
@@ -25,15 +24,6 @@ STUCK_AFTER_S: Final = 15.0
 Reason = Callable[[], str | None]
 
 
-def credentials_check(provider: str, accounts: Iterable[tuple[str, str]]) -> CheckResult:
-    """Whether the accounts (name and provider) that `provider` serves can sign in; at worst degraded."""
-    names = sorted(name for name, its_provider in accounts if its_provider == provider)
-    if not names:
-        return UNUSED
-    message = f"This release cannot collect from {provider}: runs of {', '.join(names)} will fail"
-    return CheckResult(CheckStatus.DEGRADED, message=message)
-
-
 @dataclass(frozen=True)
 class HealthSources:
     """Where facts are read; each costs neither I/O nor a wait."""
@@ -41,7 +31,7 @@ class HealthSources:
     redis: Callable[[], RedisHealth]
     database: Callable[[], CheckResult]
     database_facts: Callable[[], Mapping[str, Any]]
-    accounts: Callable[[], Sequence[tuple[str, str]]]
+    credentials: Callable[[], Mapping[str, CredentialsAnswer]]
     fleet: Callable[[], Sequence[FleetMember]]
     draining: Callable[[], bool]
     production: bool = False
@@ -74,11 +64,10 @@ class ProcessHealth:
 
     def checks(self) -> dict[str, CheckResult]:
         """Every check's result."""
-        accounts = self._sources.accounts()
         return {
             "database": self._sources.database(),
             "redis": redis_check(self._sources.redis()),
-            **{name: credentials_check(provider, accounts) for name, provider in CREDENTIALS.items()},
+            **{name: answer.check for name, answer in self._sources.credentials().items()},
             **{name: check() for name, check in self._checks.items()},
         }
 
@@ -93,5 +82,6 @@ class ProcessHealth:
             self._sources.database_facts(),
             self.checks(),
             self._sources.fleet(),
+            credentials={name: answer.credentials for name, answer in self._sources.credentials().items()},
             production=self._sources.production,
         )

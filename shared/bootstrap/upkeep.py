@@ -51,9 +51,9 @@ class AccountsUpkeep:
         self._configured = accounts.current()
 
     @property
-    def known(self) -> list[tuple[str, str]]:
-        """Name and provider of each account, as of the last look: from memory, for probes."""
-        return [(account.name, account.provider) for account in self._configured]
+    def known(self) -> tuple[AccountConfig, ...]:
+        """The accounts as of the last look: from memory, for probes."""
+        return self._configured
 
     def turn(self) -> None:
         """Look once. Raises DatabaseUnavailableError; the next turn tries again."""

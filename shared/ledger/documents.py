@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from shared.core.credentials import Credential
 from shared.core.runs import Run
 from shared.ledger.queries import AccountCoverage, CostReport
+from shared.ledger.standing import AccountStanding
 
 
 def instant(value: datetime | None) -> str | None:
@@ -65,6 +67,32 @@ def coverage_document(account: AccountCoverage) -> dict[str, Any]:
             }
             for known in account.days
         ],
+    }
+
+
+def account_document(standing: AccountStanding) -> dict[str, Any]:
+    """How one account stands; `credentials` is null where the provider asks nobody who they are."""
+    account, last_day = standing.account, standing.last_complete_day
+    return {
+        "account": account.name,
+        "provider": account.provider,
+        "paused": account.paused,
+        "held": account.held,
+        "removed": account.removed,
+        "credentials": _credentials(standing.credentials) if standing.credentials else None,
+        "lastCompleteDay": last_day.isoformat() if last_day else None,
+    }
+
+
+def _credentials(credential: Credential) -> dict[str, Any]:
+    found = credential.found
+    return {
+        "status": found.status.value,
+        "code": found.code,
+        "summary": found.summary,
+        "hint": found.hint,
+        "since": instant(credential.since),
+        "checkedAt": instant(credential.checked_at),
     }
 
 

@@ -50,6 +50,8 @@ class Write(StrEnum):
     ALERT = "alert"
     TAKE_ALERT = "take_alert"
     ALERT_SENT = "alert_sent"
+    CREDENTIALS_TURN = "credentials_turn"
+    CREDENTIALS_FOUND = "credentials_found"
 
 
 class Point(StrEnum):

@@ -147,6 +147,19 @@ ACCOUNTS_OVERDUE: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemostrecent",
 )
+CREDENTIALS: Final = Gauge(
+    "holdfast_credentials",
+    "Accounts that are collected by whether a worker could sign in (up, degraded, down), as last read.",
+    ["provider", "status"],
+    registry=REGISTRY,
+    multiprocess_mode="livemostrecent",
+)
+CREDENTIAL_CHECKS: Final = Counter(
+    "holdfast_credential_checks",
+    "Sign-ins tried here to check credentials, by what they found (up, degraded, down).",
+    ["provider", "status"],
+    registry=REGISTRY,
+)
 ALERTS: Final = Counter(
     "holdfast_alerts",
     "Alerts by what became of them here (raised, sent, not_sent for each try that failed, given_up).",

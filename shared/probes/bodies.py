@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shared.core.credentials import Credential, codes_of
 from shared.core.health import CheckResult, CheckStatus, ErrorFacts, RedisHealth, Verdict, overall
 
 CONNECTED: Final = "connected"
-UNUSED: Final = CheckResult(CheckStatus.UNUSED, message="Not configured")
+# More accounts than these are counted: a worker process tells its launcher all of it in one datagram.
+LISTED: Final = 20
 # Every process answers these, in this order; its own come after them.
 CREDENTIALS: Final[Mapping[str, str]] = {"azureCredentials": "azure", "awsCredentials": "aws"}
 
@@ -109,16 +111,21 @@ def dependencies_body(
     checks: Mapping[str, CheckResult],
     fleet: Sequence[FleetMember],
     *,
+    credentials: Mapping[str, Sequence[Credential]] | None = None,
     production: bool = False,
 ) -> dict[str, Any]:
-    """Body of /health/dependencies. `database` holds facts to show beside its check's result.
+    """Body of /health/dependencies.
 
-    In production errors are told by their codes only: their texts name hosts and users.
+    `database` holds facts to show beside its check's result, `credentials` the accounts behind each check of that name,
+    the worst first. In production errors are told by their codes only: their texts name hosts and users.
     """
     return {
         "redis": redis_body(redis, production=production),
         "database": database_body(checks["database"], database, production=production),
-        **{name: check_body(checks[name]) for name in ("awsCredentials", "azureCredentials")},
+        **{
+            name: credentials_body(checks[name], (credentials or {}).get(name, ()), production=production)
+            for name in ("awsCredentials", "azureCredentials")
+        },
         "processes": [member_body(member) for member in fleet],
     }
 
@@ -157,6 +164,25 @@ def database_body(check: CheckResult, facts: Mapping[str, Any], *, production: b
     if production and check.status is not CheckStatus.UP and "message" in body:
         body["message"] = "DATABASE_UNAVAILABLE"
     return {**body, **facts}
+
+
+def credentials_body(check: CheckResult, found: Sequence[Credential], *, production: bool) -> dict[str, Any]:
+    """The check of one provider's credentials and its accounts, `omitted` of which are left out."""
+    body = check_body(check)
+    if production and check.status is CheckStatus.DEGRADED:
+        body["message"] = ", ".join(codes_of(found)) or "CREDENTIALS_STALE"
+    listed = [credential_body(each, production=production) for each in found[:LISTED]]
+    return {**body, "accounts": listed, "omitted": len(found) - len(listed)}
+
+
+def credential_body(credential: Credential, *, production: bool) -> dict[str, Any]:
+    """One account's credentials; in production without the error's texts."""
+    found = credential.found
+    body: dict[str, Any] = {"account": credential.account, "status": found.status.value, "code": found.code}
+    if not production:
+        body |= {"summary": found.summary, "hint": found.hint}
+    since, checked_at = credential.since, credential.checked_at
+    return body | {"since": iso(since) if since else None, "checkedAt": iso(checked_at) if checked_at else None}
 
 
 def member_body(member: FleetMember) -> dict[str, Any]:

@@ -147,3 +147,9 @@ def test_a_cursor_that_was_never_given_out_is_refused(ledger: Ledger):
     with pytest.raises(RequestError) as caught:
         ledger.runs(RunFilter(cursor="nonsense"))
     assert caught.value.field == "cursor"
+
+
+def test_every_account_has_its_standing_by_name(ledger: Ledger):
+    found = ledger.standings()
+    assert [(each.account.name, each.account.removed) for each in found] == [("one", False), ("two", False)]
+    assert found[1].last_complete_day is None

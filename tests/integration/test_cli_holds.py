@@ -115,7 +115,7 @@ def test_an_unknown_account_is_wrong_usage_with_the_cure(holdfast, db, command):
     told = holdfast(command, "nobody")
     assert (told.code, told.out) == (2, "")
     assert "No account named 'nobody'" in told.err
-    assert "`holdfast coverage` lists those there are" in told.err
+    assert "`holdfast accounts` lists those there are" in told.err
 
 
 def test_a_command_run_from_elsewhere_leaves_the_list_of_accounts_alone(holdfast, db):

@@ -19,6 +19,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from shared.core.costs import CoverageState
+from shared.core.credentials import Credential, CredentialStatus, Finding
 from shared.core.days import DayRange
 from shared.core.errors import (
     RedisUnavailableError,
@@ -29,7 +30,9 @@ from shared.core.errors import (
 )
 from shared.core.health import CheckResult, CheckStatus, RedisDetails, RedisHealth
 from shared.core.runs import OPEN_STATES, Run, RunError, RunKind, RunState
+from shared.ledger.accounts import LedgerAccount
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, CoveredDay, RunPage
+from shared.ledger.standing import AccountStanding
 from shared.messaging.depths import QueueDepth
 from shared.observability import metrics
 from shared.probes.app import probe_app
@@ -129,6 +132,14 @@ def a_run(**changes: Any) -> Run:
     return replace(standard, **changes)
 
 
+def an_account(number: int, name: str) -> LedgerAccount:
+    """An AWS account that collects."""
+    return LedgerAccount(id=number, name=name, provider="aws", paused=False, removed=False, data_version=1)
+
+
+REFUSED = Credential(
+    0, "one", "aws", Finding(CredentialStatus.DOWN, "AWS_EXPIRED", "The session has expired", "Renew it"), NOW, NOW
+)
 FAILED = RunError(code="FOCUS_NO_FILE", summary="No file matches", hint="Look at the account's path")
 
 
@@ -185,6 +196,15 @@ class FakeLedger:
             raise RunFinishedError(run_id=run_id, state=run.state)
         self.kept[run_id] = replace(run, state=RunState.CANCELLED, finished_at=NOW)
         return self.kept[run_id]
+
+    def standings(self) -> list[AccountStanding]:
+        self._ask("standings")
+        return [
+            AccountStanding(an_account(number, name), credentials=found, last_complete_day=day)
+            for number, (name, found, day) in enumerate(
+                zip(self.accounts, (REFUSED, None), (date(2026, 3, 9), None), strict=False)
+            )
+        ]
 
     def coverage(self, days: DayRange, account: str | None) -> list[AccountCoverage]:
         self._ask("coverage", days, account)

@@ -12,12 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shared.core.costs import CostRow, FetchedCosts
+from shared.core.credentials import UNKNOWN, UP, Credential
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError, SendRefusedError
 from shared.core.runs import RetryPolicy, RunReady
 from shared.ledger.accounts import list_accounts, outdate_answers, sync_accounts
 from shared.ledger.alerts import look_for_overdue, mark_sent, take_alert
 from shared.ledger.claims import Claim, claim, claim_next_due, renew, running_beats
+from shared.ledger.credentials import begin_check, record_finding
 from shared.ledger.database import Database
 from shared.ledger.dispatch import dispatch_due, resend_queued
 from shared.ledger.endings import cancel_run, fail_attempt, hand_back, take_back
@@ -109,6 +111,16 @@ def keep_house(db: Database, account: str) -> None:
     alert = take_alert(db)
     assert alert is not None
     mark_sent(db, alert.id)
+    sign_in(db, account)
+
+
+def sign_in(db: Database, account: str) -> None:
+    """As a worker checks an account's credentials."""
+    found = next(each for each in list_accounts(db) if each.name == account)
+    credential = Credential(found.id, account, found.provider, UNKNOWN, None, None)
+    turn = begin_check(db, credential)
+    assert turn is not None
+    assert record_finding(db, found.id, turn, UP) is not None
 
 
 def end(db: Database, held: Claim) -> None:

@@ -8,7 +8,6 @@ import pytest
 from pydantic import ValidationError
 
 from shared.core.days import DayRange
-from shared.core.errors import ProviderError
 from shared.costs.accounts import ACCOUNT_TYPES, AwsAccount, AzureAccount, FocusAccount
 from shared.costs.aws import AwsProvider
 from shared.costs.azure import AzureProvider

@@ -21,6 +21,7 @@ GETS = [
     "/api/v1/coverage",
     "/api/v1/runs",
     "/api/v1/runs/1",
+    "/api/v1/accounts",
     "/api/v1/queues",
     "/api/v1/cache/known",
     "/health/live",
@@ -29,7 +30,7 @@ GETS = [
     "/metrics",
     "/openapi.yaml",
 ]
-DATA = GETS[:4]
+DATA = GETS[:5]
 
 
 @pytest.fixture

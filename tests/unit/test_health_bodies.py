@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared.bootstrap.health import HealthSources, ProcessHealth, credentials_check
+from shared.bootstrap.health import HealthSources, ProcessHealth
+from shared.core.credentials import Credential, CredentialsAnswer, CredentialStatus, Finding
 from shared.core.health import CheckResult, CheckStatus, ErrorFacts, RedisDetails, RedisHealth, Transition
 from shared.probes.bodies import (
+    CREDENTIALS,
+    LISTED,
     FleetMember,
     Live,
     Moment,
@@ -138,7 +141,8 @@ def test_dependencies_have_exactly_the_documented_shape():
         "transitions": [],
     }
     assert body["database"] == {"status": "up", "responseTime": 5.1, "dialect": "sqlite"}
-    assert body["awsCredentials"] == body["azureCredentials"] == {"status": "unused", "message": "Not configured"}
+    unused = {"status": "unused", "message": "Not configured", "accounts": [], "omitted": 0}
+    assert body["awsCredentials"] == body["azureCredentials"] == unused
     assert body["processes"] == [
         {
             "name": "worker",
@@ -185,11 +189,44 @@ def test_of_several_processes_the_worst_is_shown():
     assert worst_redis([CONNECTED, FAILED, CONNECTING]) is FAILED
 
 
-def test_credentials_are_unused_without_an_account_and_at_worst_degraded_with_one():
-    assert credentials_check("aws", [("exports", "focus")]) == UNUSED
-    check = credentials_check("aws", [("payer", "aws"), ("exports", "focus")])
-    assert check.status is CheckStatus.DEGRADED
-    assert "payer" in str(check.message)
+REFUSED = Finding(CredentialStatus.DOWN, "AWS_EXPIRED", "The session has expired", "Renew it")
+
+
+def dependencies_of(*found: Credential, production: bool = False) -> Any:
+    checks = {**CHECKS, "awsCredentials": CheckResult(CheckStatus.DEGRADED, message="payer: refused, renew it")}
+    body = dependencies_body(CONNECTED, {}, checks, [], credentials={"awsCredentials": found}, production=production)
+    return body["awsCredentials"]
+
+
+def test_dependencies_list_each_account_of_a_provider():
+    assert dependencies_of(Credential(1, "payer", "aws", REFUSED, AT, AT)) == {
+        "status": "degraded",
+        "message": "payer: refused, renew it",
+        "accounts": [
+            {
+                "account": "payer",
+                "status": "down",
+                "code": "AWS_EXPIRED",
+                "summary": "The session has expired",
+                "hint": "Renew it",
+                "since": iso(AT),
+                "checkedAt": iso(AT),
+            }
+        ],
+        "omitted": 0,
+    }
+
+
+def test_in_production_accounts_are_told_by_codes_only():
+    body = dependencies_of(Credential(1, "payer", "aws", REFUSED, AT, None), production=True)
+    assert body["message"] == "AWS_EXPIRED"
+    told = {"account": "payer", "status": "down", "code": "AWS_EXPIRED", "since": iso(AT), "checkedAt": None}
+    assert body["accounts"] == [told]
+
+
+def test_accounts_beyond_what_fits_are_counted():
+    body = dependencies_of(*(Credential(n, f"a{n}", "aws", REFUSED, AT, AT) for n in range(LISTED + 7)))
+    assert (len(body["accounts"]), body["omitted"]) == (LISTED, 7)
 
 
 def sources(**more: Any) -> HealthSources:
@@ -197,7 +234,7 @@ def sources(**more: Any) -> HealthSources:
         "redis": lambda: CONNECTED,
         "database": lambda: UP,
         "database_facts": dict,
-        "accounts": list,
+        "credentials": lambda: {name: CredentialsAnswer(UNUSED) for name in CREDENTIALS},
         "fleet": list,
         "draining": lambda: False,
         **more,

@@ -92,6 +92,22 @@ def test_an_error_nobody_foresaw_is_kept_without_its_text():
     assert "planted" not in ledger.error.summary
 
 
+@pytest.mark.parametrize(
+    ("error", "suspects"),
+    [
+        (ProviderError(code="AWS_EXPIRED", summary="s", hint="h"), 1),
+        (ProviderError(code="AWS_NO_ACCESS", summary="s", hint="h", permanent=True), 1),
+        (ProviderError(code="AWS_THROTTLED", summary="s", hint="h", throttled=True), 0),
+        (BROKEN, 0),
+    ],
+    ids=["by its code", "for good", "throttled", "for a while"],
+)
+def test_a_run_that_was_refused_has_its_account_suspected(error, suspects):
+    suspected: list[str] = []
+    collector(MemoryLedger(), raising(error), suspect=suspected.append).on_hint(hint())
+    assert suspected == [claim(1).run.account] * suspects
+
+
 def test_a_run_is_held_while_it_is_fetched():
     held = []
 
