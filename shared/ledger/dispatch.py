@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, select, true, update
 
 from shared.core.errors import SendRefusedError, SendUncertainError
 from shared.core.runs import RunReady, RunState
 from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
+from shared.ledger.courtesy import BACKFILL, QUEUED_AT_ONCE, room_for_backfills
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
 from shared.ledger.rows import UNQUEUED, ready_now, state_is
@@ -47,7 +48,8 @@ def dispatch_due(db: Database, sender: Sender, *, window: int, only: Collection[
 
     Due is a pending run whose time has come, of an account that is neither paused nor removed and has no running run;
     by priority, then in turn by account, then age: however many runs an account has, the next of every other one goes
-    before its second. At most `window` runs are queued at a time, in all. Any number may dispatch at once.
+    before its second. At most `window` runs are queued at a time, in all; of them a tenth may be backfills, of which
+    an account has one. Any number may dispatch at once.
     """
     with db.read() as connection:
         # Most of the time there is nothing to do, and finding that out should block nobody.
@@ -102,7 +104,7 @@ def _any(connection: Connection, query: Select[Any]) -> bool:
 
 
 def account_share(window: int) -> int:
-    """How many runs of one account and priority may be queued at a time."""
+    """How many runs of one account and priority may be queued at a time, backfills apart."""
     return max(window // 100, LEAST_SHARE)
 
 
@@ -125,8 +127,21 @@ def _in_turn(connection: Connection, among: ColumnElement[bool], window: int) ->
         .cte("waiting")
     )
     first = waiting.c.priority, waiting.c.turn, waiting.c.id
-    query = select(waiting.c.id).where(waiting.c.turn <= account_share(window)).order_by(*first).limit(free)
-    return connection.scalars(query).all()
+    share = case((waiting.c.priority == BACKFILL, QUEUED_AT_ONCE), else_=account_share(window))
+    query = select(waiting.c.id, waiting.c.priority).where(waiting.c.turn <= share).order_by(*first).limit(free)
+    found = connection.execute(query).tuples().all()
+    chosen = [run_id for run_id, priority in found if priority != BACKFILL]
+    if len(chosen) == len(found):
+        return chosen
+    room = room_for_backfills(window, _queued_backfills(connection))
+    return chosen + [run_id for run_id, priority in found if priority == BACKFILL][:room]
+
+
+def _queued_backfills(connection: Connection) -> int:
+    queued: int = connection.execute(
+        select(func.count()).select_from(runs).where(state_is(RunState.QUEUED), runs.c.priority == BACKFILL)
+    ).scalar_one()
+    return queued
 
 
 def _queue(connection: Connection, chosen: Sequence[int], free: int) -> list[RunReady]:
