@@ -22,7 +22,7 @@ from holdfast_cli.costs import CostView, show_costs
 from holdfast_cli.coverage import show_coverage
 from holdfast_cli.options import Account, Accounts, End, Held, Json, Start
 from holdfast_cli.output import stderr
-from holdfast_cli.past import backfill
+from holdfast_cli.past import backfill, export, reconcile
 from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
 from shared.bootstrap.command import open_ledger
 from shared.core.costs import Metric
@@ -100,6 +100,8 @@ def runs(
 
 
 app.command()(backfill)
+app.command()(export)
+app.command()(reconcile)
 
 
 @app.command()
