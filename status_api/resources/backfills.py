@@ -1,7 +1,7 @@
 """POST /api/v1/backfills: collect a long past, or say what that would take."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import falcon
 from loguru import logger
 
 from shared.bootstrap.backfill import backfill_document
+from shared.core.runs import Run, RunState
 from shared.ledger.backfill import BackfillAsked
 from shared.ledger.documents import run_document
 from shared.observability import events
@@ -16,7 +17,7 @@ from status_api import params
 from status_api.body import json_object
 from status_api.collaborators import Ledger
 from status_api.hooks import query_of
-from status_api.manual import ManualRuns
+from status_api.manual import Dispatch, ManualRuns
 from status_api.resources.base import Resource
 from status_api.views import answer
 
@@ -48,10 +49,17 @@ class Backfills(Resource):
             run_ids=[run.id for run in runs],
             days=len(asked.days),
         ).info("A backfill was requested")
-        handed_over = self._manual.hand_over(runs)
+        runs, dispatch = self._handed_over(runs)
         resp.status = falcon.HTTP_202
-        now = {"runs": [run_document(run) for run in handed_over.runs], "dispatch": handed_over.dispatch.value}
-        answer(resp, {**backfill_document(made), **now})
+        answer(resp, {**backfill_document(made), "runs": [run_document(run) for run in runs], "dispatch": dispatch})
+
+    def _handed_over(self, runs: Sequence[Run]) -> tuple[list[Run], Dispatch]:
+        """The runs as they are then. Of an account one is sent at a time: trying the others would be in vain."""
+        first_of = {run.account: run for run in reversed(runs)}
+        handed_over = self._manual.hand_over(list(first_of.values()))
+        changed = {run.id: run for run in handed_over.runs}
+        later = any(run.state is RunState.PENDING and run.id not in changed for run in runs)
+        return [changed.get(run.id, run) for run in runs], Dispatch.DEFERRED if later else handed_over.dispatch
 
     def _asked(self, given: Mapping[str, Any], key: str | None) -> BackfillAsked:
         return BackfillAsked(

@@ -19,6 +19,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from shared.bootstrap.backfill import PricedBackfill
+from shared.core.backfill import runs_of
 from shared.core.costs import CoverageState, Price
 from shared.core.days import DayRange
 from shared.core.errors import (
@@ -211,9 +212,10 @@ class FakeLedger:
     def request_backfill(self, asked: BackfillAsked) -> PricedBackfill:
         self._ask("request_backfill", asked)
         names = self.accounts if asked.accounts is None else asked.accounts
+        wanted = [(name, days) for name in names for days in runs_of(asked.days)]
         made = [
-            a_run(id=len(self.kept) + number, account=name, days=asked.days, kind=RunKind.BACKFILL)
-            for number, name in enumerate(names, start=1)
+            a_run(id=len(self.kept) + number, account=name, days=days, kind=RunKind.BACKFILL)
+            for number, (name, days) in enumerate(wanted, start=1)
         ]
         self.kept |= {run.id: run for run in made}
         return self._priced(asked, made)

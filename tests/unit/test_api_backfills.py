@@ -22,7 +22,21 @@ def test_a_backfill_is_recorded_and_handed_over():
     assert answer.json["dispatch"] == "queued"
     assert answer.json["price"] == {"requests": {"least": 2, "most": 8}, "usd": {"least": "0.02", "most": "0.08"}}
     assert answer.json["accounts"][0]["ranges"] == [FEBRUARY]
-    assert api.sent == [[1, 2]]
+    assert [sorted(sent) for sent in api.sent] == [[1, 2]]
+
+
+def test_of_each_account_the_newest_run_is_sent_and_the_rest_is_the_scheduler_s():
+    api = make_api()
+    answer = api.post(PATH, {"start": "2026-01-01", "end": "2026-02-28"})
+    assert [sorted(sent) for sent in api.sent] == [[1, 3]]
+    states = [(run["account"], run["start"], run["state"]) for run in answer.json["runs"]]
+    assert states == [
+        ("one", "2026-02-01", "queued"),
+        ("one", "2026-01-01", "pending"),
+        ("two", "2026-02-01", "queued"),
+        ("two", "2026-01-01", "pending"),
+    ]
+    assert answer.json["dispatch"] == "deferred"
 
 
 def test_a_dry_run_records_nothing():
