@@ -9,6 +9,8 @@ from shared.core.days import DayRange, last_complete_day
 from shared.core.errors import RequestError
 
 MAX_DAYS: Final = 366
+# Twenty years: what is asked for beyond is a slip of the finger.
+LONGEST_DAYS: Final = 7_305
 
 
 def day(text: str, *, option: str) -> date:
@@ -22,10 +24,10 @@ def day(text: str, *, option: str) -> date:
     return parsed
 
 
-def days(start: str | None, end: str | None, *, now: datetime, default_days: int) -> DayRange:
+def days(start: str | None, end: str | None, *, now: datetime, default_days: int, max_days: int = MAX_DAYS) -> DayRange:
     """The days from `start` to `end`, both inclusive; `default_days` complete ones where an end is left open.
 
-    At most 366 days, none of them in the future.
+    At most `max_days`, none of them in the future.
     """
     today = now.astimezone(UTC).date()
     given_start = _past_day(start, option="--start", today=today) if start is not None else None
@@ -36,9 +38,20 @@ def days(start: str | None, end: str | None, *, now: datetime, default_days: int
     if last < first:
         raise RequestError(field="--end", problem=f"{last} comes before --start {first}", allowed="swap the two")
     asked = DayRange(first, last)
-    if len(asked) > MAX_DAYS:
+    if len(asked) > max_days:
         raise RequestError(
-            field="--start", problem=f"that is {len(asked)} days", allowed=f"ask for at most {MAX_DAYS} at once"
+            field="--start", problem=f"that is {len(asked)} days", allowed=f"ask for at most {max_days} at once"
+        )
+    return asked
+
+
+def ended_days(start: str, end: str | None, *, now: datetime) -> DayRange:
+    """The days from `start` to `end` (left open: the newest that has ended), all of which have ended."""
+    asked = days(start, end, now=now, default_days=1, max_days=LONGEST_DAYS)
+    newest = last_complete_day(now)
+    if asked.end > newest:
+        raise RequestError(
+            field="--end", problem=f"{asked.end} has not ended", allowed=f"the newest that has is {newest} (UTC)"
         )
     return asked
 

@@ -48,7 +48,7 @@ def watch(look: Callable[[], list[Run]], console: Console) -> list[Run]:
 def _with_lines(look: Callable[[], list[Run]], console: Console) -> list[Run]:
     told: dict[int, str] = {}
     found: list[Run] = []
-    for found in _until_ended(look):
+    for found in until_ended(look):
         for run in found:
             line = progress_line(run)
             if told.get(run.id) != line:
@@ -62,14 +62,15 @@ def _with_bar(look: Callable[[], list[Run]], console: Console) -> list[Run]:
     found: list[Run] = []
     with Progress(*columns, TextColumn("{task.description}"), console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
-        for found in _until_ended(look):
+        for found in until_ended(look):
             done = sum(len(run.days) for run in found if run.state not in OPEN_STATES)
             total = sum(len(run.days) for run in found)
             progress.update(task, completed=done, total=total, description=under_way(found))
     return found
 
 
-def _until_ended(look: Callable[[], list[Run]]) -> Iterator[list[Run]]:
+def until_ended(look: Callable[[], list[Run]]) -> Iterator[list[Run]]:
+    """What `look` finds, again and again until no run is open any more."""
     pause = Event()
     while True:
         found = look()

@@ -7,6 +7,7 @@ import redis
 from shared.core.errors import (
     AccountsFileError,
     DatabaseUnavailableError,
+    ProviderError,
     RedisUnavailableError,
     RequestError,
     SettingsError,
@@ -38,5 +39,7 @@ def lines(error: Exception) -> list[str]:
     """What to print, one line for each thing that is wrong."""
     if isinstance(error, SettingsError | AccountsFileError):
         return list(error.problems)
+    if isinstance(error, ProviderError):
+        return [f"{error.code}: {error.summary}. {error.hint}"]
     cures = [f"{error}: {cure}" for kind, cure in _CURES if isinstance(error, kind)]
     return cures[:1] or [str(error)]

@@ -18,14 +18,17 @@ from holdfast_cli import runs as running
 from holdfast_cli.accounts import show_accounts
 from holdfast_cli.accounts_check import Options, check_accounts
 from holdfast_cli.arguments import days, names, one_of
+from holdfast_cli.backfill import cancel_all
 from holdfast_cli.cancel import cancel as cancel_run
 from holdfast_cli.costs import CostView, show_costs
 from holdfast_cli.coverage import show_coverage
+from holdfast_cli.options import Account, Accounts, End, Held, Json, Start
 from holdfast_cli.output import stderr
+from holdfast_cli.past import backfill, export, reconcile
 from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
 from shared.bootstrap.command import open_ledger
 from shared.core.costs import Metric
-from shared.core.errors import HoldfastError
+from shared.core.errors import HoldfastError, RequestError
 from shared.core.runs import RunKind, RunState
 from shared.core.version import VERSION
 from shared.ledger.cost_queries import GROUPS
@@ -48,13 +51,6 @@ app.add_typer(ledger_app, name="ledger", help="Look after the ledger itself.")
 
 accounts_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(accounts_app, name="accounts")
-
-Start = Annotated[str | None, typer.Option("--start", metavar="DAY", help="First day, YYYY-MM-DD (UTC).")]
-End = Annotated[str | None, typer.Option("--end", metavar="DAY", help="Last day, inclusive.")]
-Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="This account alone.")]
-Accounts = Annotated[list[str] | None, typer.Option("--account", metavar="NAME", help="May be repeated.")]
-Held = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its name in the accounts file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, shaped like the API's answer.")]
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature of a typer callback
@@ -108,13 +104,31 @@ def runs(
         running.show_runs(ledger, wanted, as_json=as_json)
 
 
+app.command()(backfill)
+app.command()(export)
+app.command()(reconcile)
+
+
 @app.command()
 def cancel(
-    *, run: Annotated[str, typer.Argument(metavar="RUN", help="Its number in `holdfast runs`.")], as_json: Json = False
+    *,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Its number in `holdfast runs`.")] = None,
+    backfills: Annotated[bool, typer.Option("--backfill", help="All open runs of backfills instead.")] = False,
+    account: Account = None,
+    as_json: Json = False,
 ) -> None:
     """End a run that has not ended. Its days wait for the next fire of the schedule, or for a request."""
+    if (run is None) is not backfills or (account is not None and not backfills):
+        raise RequestError(
+            field="RUN",
+            problem="does not say what to cancel",
+            allowed="one RUN, or --backfill, with --account or without",
+        )
     with open_ledger() as ledger:
-        cancel_run(ledger, run, as_json=as_json)
+        if run is None:
+            cancel_all(ledger, account, as_json=as_json)
+        else:
+            cancel_run(ledger, run, as_json=as_json)
 
 
 @app.command()

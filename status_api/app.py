@@ -5,14 +5,17 @@ import falcon
 from status_api.collaborators import Collaborators
 from status_api.cost_cache import CostCache
 from status_api.errors import add_error_handlers
+from status_api.exporting import Exports
 from status_api.manual import ManualRuns
 from status_api.middleware import Gatekeeper, RequestMetrics
 from status_api.resources.accounts import Accounts
+from status_api.resources.backfills import Backfills
 from status_api.resources.base import Resource
 from status_api.resources.cache import CacheEntry
 from status_api.resources.costs import Costs
 from status_api.resources.coverage import Coverage
 from status_api.resources.description import Description
+from status_api.resources.export import Export
 from status_api.resources.probes import Probe
 from status_api.resources.queues import Queues
 from status_api.resources.runs import OneRun, Runs
@@ -39,9 +42,11 @@ def routes(given: Collaborators) -> dict[str, Resource]:
     return {
         "/api/v1/costs": Costs(link=link, ledger=ledger, cache=cache, now=given.now),
         "/api/v1/accounts": Accounts(ledger=ledger),
+        "/api/v1/costs/export": Export(exports=Exports(ledger), ledger=ledger, now=given.now),
         "/api/v1/coverage": Coverage(ledger=ledger, now=given.now),
         "/api/v1/runs": Runs(ledger=ledger, manual=manual, window_days=given.window_days, now=given.now),
         "/api/v1/runs/{run_id}": OneRun(ledger=ledger),
+        "/api/v1/backfills": Backfills(ledger=ledger, manual=manual, now=given.now),
         "/api/v1/queues": Queues(link=link, depths=given.queues),
         "/api/v1/cache/{key}": CacheEntry(link=link),
         "/health/live": probe,

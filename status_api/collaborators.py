@@ -1,15 +1,19 @@
 """What the application is given: each a plain value or a small protocol, so that tests need no server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 from wsgiref.types import WSGIApplication
 
+from shared.bootstrap.backfill import PricedBackfill
 from shared.core.days import DayRange
+from shared.core.exports import StoredRow
 from shared.core.health import RedisHealth
 from shared.core.runs import Run
+from shared.ledger.backfill import BackfillAsked
+from shared.ledger.exporting import ExportQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
 from shared.ledger.standing import AccountStanding
 from shared.messaging.depths import QueueDepth
@@ -72,6 +76,15 @@ class Ledger(Protocol):
 
     def costs(self, query: CostQuery) -> CostReport:
         """Sums by group. Raises UnknownAccountError."""
+
+    def plan_backfill(self, asked: BackfillAsked) -> PricedBackfill:
+        """What `request_backfill` would do. Raises UnknownAccountError."""
+
+    def request_backfill(self, asked: BackfillAsked) -> PricedBackfill:
+        """Record a backfill's runs. Raises UnknownAccountError, IdempotencyConflictError."""
+
+    def exported(self, query: ExportQuery) -> Generator[Sequence[StoredRow], None, None]:
+        """The stored rows in batches. Raises UnknownAccountError at the first."""
 
     def data_version(self, account: str | None) -> int:
         """A number that rises with every store. Raises UnknownAccountError."""

@@ -13,6 +13,7 @@ from loguru import logger
 
 from shared.core.errors import (
     DatabaseUnavailableError,
+    ExportError,
     HoldfastError,
     IdempotencyConflictError,
     RedisUnavailableError,
@@ -107,6 +108,7 @@ def add_error_handlers(app: "falcon.App[Any, Any]", link: Link) -> None:
     app.add_error_handler(RequestError, _bad_request)
     app.add_error_handler(DatabaseUnavailableError, _database_away)
     app.add_error_handler(SchemaTooNewError, _schema_too_new)
+    app.add_error_handler(ExportError, _not_exported)
     app.add_error_handler(redis.RedisError, _redis_failed(link))
     for kind, status in STATUS_OF.items():
         app.add_error_handler(kind, _plain(status))
@@ -136,6 +138,14 @@ def _database_away(req: falcon.Request, _resp: falcon.Response, error: Exception
 
 def _schema_too_new(_req: falcon.Request, _resp: falcon.Response, error: SchemaTooNewError, _params: Any) -> NoReturn:
     raise database_away(str(error)) from None
+
+
+def _not_exported(_req: falcon.Request, _resp: falcon.Response, error: ExportError, _params: Any) -> NoReturn:
+    logger.bind(event=events.HTTP_FAILED, scope=events.SCOPE_REQUEST, code=error.code, reason=error.summary).error(
+        "An export could not be written"
+    )
+    # What the operating system said may name folders: the log has it.
+    raise database_away(f"The export could not be made. {error.hint}") from None
 
 
 def _redis_failed(link: Link) -> Callable[..., NoReturn]:

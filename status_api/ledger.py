@@ -1,13 +1,19 @@
 """The ledger's functions bound to one database, refused while its schema is not the one they know."""
 
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
 
+from shared.bootstrap.backfill import PricedBackfill, priced
 from shared.core.days import DayRange
 from shared.core.errors import DatabaseUnavailableError
+from shared.core.exports import StoredRow
 from shared.core.runs import Run
+from shared.costs.accounts import AccountConfig
 from shared.ledger import queries
+from shared.ledger.backfill import BackfillAsked, plan_backfill, request_backfill
 from shared.ledger.database import Database
 from shared.ledger.endings import cancel_run
+from shared.ledger.exporting import ExportQuery, exported
 from shared.ledger.meta import ledger_id
 from shared.ledger.migrate import Migrator, MigratorState
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
@@ -17,10 +23,16 @@ from status_api.params import RunFilter, RunsAsked
 
 
 class DatabaseLedger:
-    """The ledger in `db`. Before the migrator is done every call raises DatabaseUnavailableError."""
+    """The ledger in `db`. Before the migrator is done every call raises DatabaseUnavailableError.
 
-    def __init__(self, db: Database, migrator: Migrator) -> None:
+    `accounts` are those of the accounts file, whose providers know what fetching takes.
+    """
+
+    def __init__(
+        self, db: Database, migrator: Migrator, accounts: Callable[[], Sequence[AccountConfig]] = tuple
+    ) -> None:
         self._db = db
+        self._accounts = accounts
         self._migrator = migrator
 
     def identity(self) -> str:
@@ -62,6 +74,18 @@ class DatabaseLedger:
     def costs(self, query: CostQuery) -> CostReport:
         """Sums by group."""
         return queries.costs(self._ready, query)
+
+    def plan_backfill(self, asked: BackfillAsked) -> PricedBackfill:
+        """What a backfill would do, and what it would take."""
+        return priced(plan_backfill(self._ready, asked), self._accounts())
+
+    def request_backfill(self, asked: BackfillAsked) -> PricedBackfill:
+        """Record a backfill's runs."""
+        return priced(request_backfill(self._ready, asked), self._accounts())
+
+    def exported(self, query: ExportQuery) -> Generator[Sequence[StoredRow], None, None]:
+        """The stored rows in batches."""
+        return exported(self._ready, query)
 
     def data_version(self, account: str | None) -> int:
         """A number that rises with every store."""

@@ -32,7 +32,7 @@ class Recorded:
 
 
 class ManualRuns:
-    """The use case behind POST /api/v1/runs."""
+    """The use case behind POST /api/v1/runs; backfills are handed over in the same way."""
 
     def __init__(self, *, ledger: Ledger, link: Link, send: Send) -> None:
         self._ledger = ledger
@@ -48,6 +48,10 @@ class ManualRuns:
             run_ids=[run.id for run in runs],
             days=len(asked.days),
         ).info("Runs requested")
+        return self.hand_over(runs)
+
+    def hand_over(self, runs: Sequence[Run]) -> Recorded:
+        """Send what is recorded, if it can be done in time."""
         if not self._link.is_available():
             return Recorded(runs, dispatch_of(runs, frozenset()))
         pending = [run.id for run in runs if run.state is RunState.PENDING]

@@ -129,6 +129,25 @@ def _checked(start: date, end: date) -> DayRange:
     return days
 
 
+def ended_range(given: Mapping[str, object], *, now: datetime) -> DayRange:
+    """The days from `start`, which must be given, to `end` (left out: the newest that has ended), all of them ended."""
+    if "start" not in given:
+        raise RequestError(field="start", problem="is missing", allowed=_DAY_ALLOWED)
+    days = day_range(given, now=now, default_days=1)
+    newest = last_complete_day(now)
+    if days.end > newest:
+        field = "end" if "end" in given else "start"
+        raise RequestError(field=field, problem=f"{days.end} has not ended", allowed=f"up to {newest} (UTC)")
+    return days
+
+
+def flag(field: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise RequestError(field=field, problem="is neither true nor false", allowed="true, false")
+    return value
+
+
 def groups(value: str) -> tuple[str, ...]:
     """What to group by, in the order given."""
     names = tuple(value.split(","))

@@ -71,7 +71,7 @@ def collaborators(container: Container, calls: BoundedCalls) -> Collaborators:
     settings, link = container.settings, container.link
     return Collaborators(
         link=link,
-        ledger=DatabaseLedger(container.db, container.migrator),
+        ledger=DatabaseLedger(container.db, container.migrator, container.accounts.current),
         queues=lambda: queue_depths(link, namespace=settings.redis_namespace),
         dispatch=_dispatch(container),
         probes=probe_app(container.health, metrics.render),

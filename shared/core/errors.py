@@ -9,6 +9,7 @@ HoldfastError
 ├── SendRefusedError           the dispatcher: nothing reached Redis; the run goes back to pending
 ├── SendUncertainError         the dispatcher: it may have arrived; the run stays queued
 ├── ProviderError              the ledger: retry the attempt, or give the run up when `permanent`
+├── ExportError                the operator: make room on the disk, or the client: ask for less
 ├── RequestError               the client: one field of the request is wrong
 ├── UnknownAccountError        the client: no such account
 ├── UnknownRunError            the client: no such run
@@ -120,6 +121,17 @@ class ProviderError(HoldfastError):
         self.permanent = permanent
         self.retry_after_s = retry_after_s
         self.throttled = throttled
+
+
+class ExportError(HoldfastError):
+    """An export could not be made: `summary` says why, `hint` what to do."""
+
+    code = "EXPORT_FAILED"
+
+    def __init__(self, *, summary: str, hint: str) -> None:
+        super().__init__(f"{summary}. {hint}")
+        self.summary = summary
+        self.hint = hint
 
 
 class RequestError(HoldfastError):

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exc, exists, ins
 
 from shared.core.runs import RunReady, RunState
 from shared.ledger.columns import DatabaseNow
+from shared.ledger.courtesy import gives_way
 from shared.ledger.database import Database
 from shared.ledger.endings import cancel_run, fail_attempt, hand_back, take_back
 from shared.ledger.lease import Claim, LeaseWatch, RunBeat
@@ -45,9 +46,9 @@ DIRECT_TRIES: Final = 5
 def claim(db: Database, message: RunReady, *, holder: str, direct: bool = False) -> Claim | None:
     """Begin the attempt that `message` tells of; None when the hint is stale, or of another ledger.
 
-    None, too, when the account or its lane has a running run, or the account was removed or is held by an operator:
-    then the run goes back to pending, to be sent again once the account is free. With `direct`, a run that is due but
-    was never queued may be claimed as well.
+    None, too, when the account or its lane has a running run, or the account was removed or is held by an operator, and
+    when a backfill gives way to something more urgent: then the run goes back to pending, to be sent again once it may
+    begin. With `direct`, a run that is due but was never queued may be claimed as well.
     """
     ours = exists().where(installation.c.ledger_id == str(message.ledger_id))
     hinted = and_(attempt_is(message.run_id, message.attempt), ours)
@@ -56,7 +57,7 @@ def claim(db: Database, message: RunReady, *, holder: str, direct: bool = False)
         may_begin = or_(may_begin, and_(state_is(RunState.PENDING), ready_now()))
     closed = or_(accounts.c.removed, accounts.c.held, lane_is_busy())
     shut = exists().where(accounts.c.id == runs.c.account_id, closed)
-    blocked = or_(account_is_busy(), shut)
+    blocked = or_(account_is_busy(), shut, gives_way())
     with db.write(Write.CLAIM) as connection:
         if _begin(connection, and_(hinted, may_begin, ~blocked), holder):
             return _claimed(connection, message.run_id, holder=holder, direct=direct)

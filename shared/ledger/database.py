@@ -78,6 +78,18 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction that reads one and the same state from first to last, for as long as the reader takes.
+
+        Each single answer is waited for as long as a statement may take; PostgreSQL ends a transaction in which the
+        reader asks for nothing for a minute. Raises DatabaseUnavailableError when the database is away or goes away.
+        """
+        with self._transaction(writes=False) as connection:
+            if self.dialect == "postgresql":
+                connection.exec_driver_sql(postgresql.ONE_STATE)
+            yield connection
+
+    @contextmanager
     def write(self, what: Write | None = None) -> Iterator[Connection]:
         """A transaction, committed at the end of the block, rolled back when the block raises.
 

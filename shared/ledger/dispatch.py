@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, select, true, update
 
 from shared.core.errors import SendRefusedError, SendUncertainError
 from shared.core.runs import RunReady, RunState
 from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
+from shared.ledger.courtesy import BACKFILL, QUEUED_AT_ONCE, room_for_backfills
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
 from shared.ledger.rows import UNQUEUED, ready_now, state_is
@@ -54,7 +55,7 @@ def dispatch_due(db: Database, sender: Sender, *, window: int, only: Collection[
     by priority, then in turn by account, then age: however many runs an account has, the next of every other one goes
     before its second. Of the accounts of a lane one run of each priority is queued at a time, and none while one runs,
     since more could only be turned away; the account that has waited longest is next. At most `window` runs are queued
-    at a time, in all. Any number may dispatch at once.
+    at a time, in all; of them a tenth may be backfills, of which an account has one. Any number may dispatch at once.
     """
     with db.read() as connection:
         # Most of the time there is nothing to do, and finding that out should block nobody.
@@ -119,7 +120,7 @@ def _any(connection: Connection, query: Select[Any]) -> bool:
 
 
 def account_share(window: int) -> int:
-    """How many runs of one account and priority may be queued at a time."""
+    """How many runs of one account and priority may be queued at a time, backfills apart."""
     return max(window // 100, LEAST_SHARE)
 
 
@@ -128,13 +129,17 @@ def _in_turn(connection: Connection, among: ColumnElement[bool], window: int) ->
     free = _free(connection, window)
     if free <= 0:
         return ()
-    found = _of_accounts(connection, among, share=account_share(window), most=free)
+    found = _of_accounts(connection, among, window=window, most=free)
     if _any(connection, select(accounts.c.id).where(accounts.c.lane.is_not(None))):
         found = sorted([*found, *_of_lanes(connection, among)])[:free]
-    return [run_id for _, _, run_id in found]
+    chosen = [run_id for priority, _, run_id in found if priority != BACKFILL]
+    if len(chosen) == len(found):
+        return chosen
+    room = room_for_backfills(window, _queued_backfills(connection))
+    return chosen + [run_id for priority, _, run_id in found if priority == BACKFILL][:room]
 
 
-def _of_accounts(connection: Connection, among: ColumnElement[bool], *, share: int, most: int) -> list[Turn]:
+def _of_accounts(connection: Connection, among: ColumnElement[bool], *, window: int, most: int) -> list[Turn]:
     """Due runs of accounts without a lane. What an account has queued already counts as turns that it has had."""
     ahead = (
         select(runs.c.account_id, runs.c.priority, func.count().label("count"))
@@ -150,6 +155,7 @@ def _of_accounts(connection: Connection, among: ColumnElement[bool], *, share: i
         .cte("waiting")
     )
     first = waiting.c.priority, waiting.c.turn, waiting.c.id
+    share = case((waiting.c.priority == BACKFILL, QUEUED_AT_ONCE), else_=account_share(window))
     query = select(*first).where(waiting.c.turn <= share).order_by(*first).limit(most)
     return [(priority, turn, run_id) for priority, turn, run_id in connection.execute(query)]
 
@@ -183,6 +189,13 @@ def _of_lanes(connection: Connection, among: ColumnElement[bool]) -> list[Turn]:
     )
     query = select(waiting.c.priority, waiting.c.place, waiting.c.id).where(waiting.c.place == 1)
     return [(priority, turn, run_id) for priority, turn, run_id in connection.execute(query)]
+
+
+def _queued_backfills(connection: Connection) -> int:
+    queued: int = connection.execute(
+        select(func.count()).select_from(runs).where(state_is(RunState.QUEUED), runs.c.priority == BACKFILL)
+    ).scalar_one()
+    return queued
 
 
 def _queue(connection: Connection, chosen: Sequence[int], free: int) -> list[RunReady]:

@@ -25,6 +25,8 @@ ANSWER_LIMIT_S: Final = 35.0
 IDLE_IN_TRANSACTION_S: Final = 60
 POLL_S: Final = 0.1
 CANCEL_S: Final = 0.3
+# SQLite's transactions are so by themselves.
+ONE_STATE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 KNOWN_AWAY: Final = "the database is known to be away"
 
 CONNECT_ARGUMENTS: Final[dict[str, Any]] = {

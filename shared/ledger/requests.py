@@ -54,7 +54,7 @@ def request_runs(
     asked = _Request(kind, days, key, request if request is not None else f"{days.start}/{days.end}")
     with db.write(Write.REQUEST) as connection:
         lock(connection, Lock.PLANNER)
-        wanted = _wanted(connection, accounts)
+        wanted = wanted_accounts(connection, accounts)
         answers = _keyed(connection, asked, wanted)
         fresh = _twins(connection, asked, wanted, answers)
         fresh |= _made(
@@ -65,7 +65,11 @@ def request_runs(
         return [answers[name] for name in wanted]
 
 
-def _wanted(connection: Connection, names: Sequence[str] | None) -> Wanted:
+def wanted_accounts(connection: Connection, names: Sequence[str] | None) -> Wanted:
+    """The accounts of these names (None: each that is neither paused nor removed), by name.
+
+    Raises UnknownAccountError, also for a removed account.
+    """
     query = select(accounts.c.name, accounts.c.id).order_by(accounts.c.name)
     if names is None:
         return dict(connection.execute(query.where(collects())).tuples().all())

@@ -28,6 +28,7 @@ class Write(StrEnum):
     PLAN_FIRE = "plan_fire"
     PLAN_GAPS = "plan_gaps"
     REQUEST = "request"
+    BACKFILL = "backfill"
     QUEUE = "queue"
     QUEUE_AGAIN = "queue_again"
     HINTS_GONE = "hints_gone"

@@ -7,12 +7,16 @@ import time
 from typing import Any, Final, cast
 
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
+
+
+class AnswerCut(ClientDisconnected):
+    """Raised by an answer's body that cannot go on, once it has told why: the connection is closed without its end."""
 
 
 class Parser(HTTPRequestParser):
@@ -53,7 +57,11 @@ class ClosingTask(WSGITask):
         """The header, with `Connection: close` in a drain."""
         if cast("Any", self.channel.server).draining:
             self.set_close_on_finish()
-        return super().build_response_header()
+        header = super().build_response_header()
+        if cast("Any", self.request).command == "HEAD":
+            # waitress would send the end of a body that has none of its own length, also where there is no body.
+            self.chunked_response = False
+        return header
 
 
 class Channel(HTTPChannel):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 FIRST = date(2020, 1, 1)
 
 
-def backlog(db, account, count, kind=RunKind.BACKFILL):
+def backlog(db, account, count, kind=RunKind.CATCHUP):
     """That many runs of a day each, pending; their ids."""
     key = next(found.id for found in list_accounts(db) if found.name == account)
     days = [FIRST + timedelta(days=offset) for offset in range(count)]
@@ -63,7 +63,7 @@ def test_a_thousand_waiting_runs_of_one_account_leave_room_for_whoever_comes_lat
     backlog(database, "corp", WINDOW)
     assert len(dispatched(database)[0]) == account_share(WINDOW) == LEAST_SHARE
     assert dispatched(database)[0] == []
-    late = requested(database, "lab", JANUARY, RunKind.BACKFILL)
+    late = requested(database, "lab", JANUARY, RunKind.CATCHUP)
     assert dispatched(database)[0] == [late.id]
 
 

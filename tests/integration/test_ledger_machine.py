@@ -204,7 +204,7 @@ class LedgerMachine(RuleBasedStateMachine):
         run = self.model.runs[hint.run_id]
         fits = (run.state, run.attempt) == (RunState.QUEUED, hint.attempt)
         account = self.model.accounts[run.account]
-        blocked = self.model.busy(run.account) or account.removed or account.held
+        blocked = self.model.busy(run.account) or account.removed or account.held or self.model.gives_way(run)
         claim = claims.claim(self.db, hint, holder="w")
         assert (claim is not None) == (fits and not blocked)
         if claim is not None:

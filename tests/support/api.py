@@ -1,7 +1,7 @@
 """The status API without a server: its collaborators as fakes, and a client that checks every answer's shape."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -18,7 +18,9 @@ from openapi_schema_validator import OAS31Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from shared.core.costs import CoverageState
+from shared.bootstrap.backfill import PricedBackfill
+from shared.core.backfill import runs_of
+from shared.core.costs import CoverageState, Price
 from shared.core.credentials import Credential, CredentialStatus, Finding
 from shared.core.days import DayRange
 from shared.core.errors import (
@@ -28,9 +30,12 @@ from shared.core.errors import (
     UnknownAccountError,
     UnknownRunError,
 )
+from shared.core.exports import StoredRow
 from shared.core.health import CheckResult, CheckStatus, RedisDetails, RedisHealth
 from shared.core.runs import OPEN_STATES, Run, RunError, RunKind, RunState
 from shared.ledger.accounts import LedgerAccount
+from shared.ledger.backfill import AccountBackfill, Backfill, BackfillAsked
+from shared.ledger.exporting import ExportQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, CoveredDay, RunPage
 from shared.ledger.standing import AccountStanding
 from shared.messaging.depths import QueueDepth
@@ -160,6 +165,9 @@ class FakeLedger:
         )
     )
     version: int = 1
+    batches: Sequence[Sequence[StoredRow]] = ()
+    # What an export ends with, after its batches.
+    broken_off: Exception | None = None
     failure: Exception | None = None
     asked: list[Any] = field(default_factory=list)
 
@@ -216,6 +224,36 @@ class FakeLedger:
     def costs(self, query: CostQuery) -> CostReport:
         self._ask("costs", query)
         return self.report
+
+    def plan_backfill(self, asked: BackfillAsked) -> PricedBackfill:
+        self._ask("plan_backfill", asked)
+        return self._priced(asked, [])
+
+    def request_backfill(self, asked: BackfillAsked) -> PricedBackfill:
+        self._ask("request_backfill", asked)
+        names = self.accounts if asked.accounts is None else asked.accounts
+        wanted = [(name, days) for name in names for days in runs_of(asked.days)]
+        made = [
+            a_run(id=len(self.kept) + number, account=name, days=days, kind=RunKind.BACKFILL)
+            for number, (name, days) in enumerate(wanted, start=1)
+        ]
+        self.kept |= {run.id: run for run in made}
+        return self._priced(asked, made)
+
+    def _priced(self, asked: BackfillAsked, made: list[Run]) -> PricedBackfill:
+        names = self.accounts if asked.accounts is None else asked.accounts
+        for name in names:
+            self._known(name)
+        found = [AccountBackfill(name, (asked.days,), (), 2, 7) for name in names]
+        price = Price(requests=(1, 4), usd=(Decimal("0.01"), Decimal("0.04")))
+        return PricedBackfill(Backfill(found, made), dict.fromkeys(names, price))
+
+    def exported(self, query: ExportQuery) -> Generator[Sequence[StoredRow], None, None]:
+        self._ask("exported", query)
+        self._known(query.account)
+        yield from self.batches
+        if self.broken_off:
+            raise self.broken_off
 
     def data_version(self, account: str | None) -> int:
         self._ask("data_version", account)
@@ -312,6 +350,8 @@ class Description:
             return
         kind = answer.headers["content-type"].partition(";")[0]
         assert kind in content, f"{kind} is not one of {list(content)}"
+        if kind == "application/vnd.apache.parquet":
+            return
         body = yaml.safe_load(answer.text) if kind == "application/yaml" else answer.text
         body = answer.json if kind == "application/json" else body
         self._validate(body, content[kind]["schema"])

@@ -10,6 +10,7 @@ from shared.core.costs import CostRow
 from shared.core.days import DayRange, contiguous
 from shared.core.runs import PRIORITY, RunKind, RunState
 from shared.ledger.claims import Claim
+from shared.ledger.courtesy import BACKFILL, QUEUED_AT_ONCE, room_for_backfills
 from shared.ledger.dispatch import account_share
 
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
@@ -137,7 +138,10 @@ class Model:
             if run.state is RunState.PENDING and self.accounts[run.account].lane is None:
                 turns[run.account, run.priority] += 1
                 order.append((run.priority, turns[run.account, run.priority], run.id))
-        mine = [run_id for _, turn, run_id in sorted(order) if turn <= account_share(window)]
+        order.sort()
+        mine = [run_id for priority, turn, run_id in order if turn <= account_share(window) and priority != BACKFILL]
+        backfills = [run_id for priority, turn, run_id in order if turn <= QUEUED_AT_ONCE and priority == BACKFILL]
+        mine += backfills[: room_for_backfills(window, sum(run.priority == BACKFILL for run in queued))]
         return mine[: max(window - len(queued), 0)]
 
     def _next_of_lanes(self, queued: Iterable[ModelRun]) -> list[tuple[int, int, int]]:
@@ -156,6 +160,16 @@ class Model:
         for run in self.runs.values():
             if run.state in {RunState.PENDING, RunState.QUEUED} and self.accounts[run.account].lane == lane:
                 run.state, run.due = RunState.PENDING, run.due and due
+
+    def gives_way(self, run: ModelRun) -> bool:
+        """A backfill's run, while something more urgent is queued that may begin."""
+
+        def may_begin(other: ModelRun) -> bool:
+            account = self.accounts[other.account]
+            return not (account.removed or account.held or self.busy(other.account))
+
+        urgent = [other for other in self.runs.values() if other.state is RunState.QUEUED and other.priority < BACKFILL]
+        return run.kind is RunKind.BACKFILL and any(map(may_begin, urgent))
 
     def most_urgent(self, served: Iterable[str] = ()) -> int | None:
         """What a worker without hints takes."""

@@ -7,6 +7,7 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from shared.core.costs import CoverageState, Metric
+from shared.core.exports import ExportFormat
 from shared.core.runs import RunKind, RunState
 from shared.core.version import VERSION
 from status_api import params
@@ -46,6 +47,7 @@ def test_it_has_the_routes_and_methods_of_the_application_and_no_others():
         ("Metric", Metric),
         ("CoverageState", CoverageState),
         ("Group", params.GROUPS),
+        ("ExportFormat", ExportFormat),
     ],
 )
 def test_its_enumerations_are_the_codes(schema, values):
