@@ -49,6 +49,10 @@ class Write(StrEnum):
     ALERT = "alert"
     TAKE_ALERT = "take_alert"
     ALERT_SENT = "alert_sent"
+    LOOK = "look"
+    BUDGET = "budget"
+    TAKE_NOTICE = "take_notice"
+    NOTICE_SENT = "notice_sent"
 
 
 class Point(StrEnum):

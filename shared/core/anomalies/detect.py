@@ -9,11 +9,12 @@ from typing import Final
 
 from shared.core.anomalies.rhythm import FAINT, NEARLY_NOTHING, Likely, is_steady, likely
 from shared.core.anomalies.types import RULES, Anomaly, AnomalyKind, History, Rules, Verdict
-from shared.core.anomalies.window import WEEK, Point, Window, points_of, window_of
+from shared.core.anomalies.window import WEEK, Places, Point, Window, points_of, window_of
 
 ZERO: Final = Decimal(0)
 # What is expected is a guess: more digits would claim more.
 GUESS: Final = Context(prec=4, rounding=ROUND_HALF_EVEN)
+GUESS_PLACES: Final = 6
 MOST_SCORE: Final = 999.0
 # A weekly charge is missed after it came so many weeks in a row.
 WEEKS_IN_A_ROW: Final = 4
@@ -33,10 +34,10 @@ def find(history: History, days: Iterable[date], rules: Rules = RULES) -> Verdic
     judged: set[date] = set()
     found: list[Anomaly] = []
     for day in sorted(set(days) & history.known):
-        window = window_of(known, day, rules)
-        if window is not None:
+        places = window_of(known, day, rules)
+        if places is not None:
             judged.add(day)
-            found += _on(day, series, window, known.index(day), rules)
+            found += _on(day, [_look(one, known.index(day), places, rules) for one in series], rules)
     return Verdict(frozenset(judged), tuple(found))
 
 
@@ -75,29 +76,26 @@ def _ever_matters(amounts: Mapping[date, Decimal], floor: float) -> bool:
     return max(0.0, *values, 0.0) - min(0.0, *values, 0.0) >= floor
 
 
-def _on(
-    day: date, series: Sequence[_Series], window: tuple[list[int], bool], place: int, rules: Rules
-) -> Iterator[Anomaly]:
-    indices, past = window
-    seen = [
-        _look(one, Window(tuple(one.points[at] for at in indices), past), one.points[place], rules) for one in series
-    ]
+def _on(day: date, seen: Sequence[_Seen], rules: Rules) -> Iterator[Anomaly]:
     for one in seen:
         judgement = _judge(one, rules, quiet=_is_quiet_day(one, seen))
         if judgement is not None:
             kind, expected, score = judgement
-            guess = _guess(expected)
-            actual = one.series.amounts.get(day, ZERO)
-            yield Anomaly(day, one.series.service, one.series.currency, kind, guess, actual, min(score, MOST_SCORE))
+            series = one.series
+            actual = series.amounts.get(day, ZERO)
+            score = min(score, MOST_SCORE)
+            yield Anomaly(day, series.service, series.currency, kind, _guess(expected), actual, score)
 
 
 def _guess(amount: float) -> Decimal:
     """As many digits as a guess has."""
-    return Decimal(format(GUESS.create_decimal_from_float(amount), "f")) if amount else ZERO
+    guess = GUESS.create_decimal_from_float(round(amount, GUESS_PLACES))
+    return Decimal(format(guess, "f")) if guess else ZERO
 
 
-def _look(series: _Series, window: Window, point: Point, rules: Rules) -> _Seen:
-    since = _since_it_began(window, series.floor)
+def _look(series: _Series, place: int, places: Places, rules: Rules) -> _Seen:
+    window = Window(tuple(series.points[at] for at in places.indices), places.past)
+    since, point = _since_it_began(window, series.floor), series.points[place]
     if len(since.points) < rules.young_days or not is_steady(since.points):
         return _Seen(series, point, window, None)
     return _Seen(series, point, since, likely(since, point.day, rules))

@@ -27,6 +27,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where among the known days those are that one is compared with. `past` when all of them lie before it."""
+
+    indices: tuple[int, ...]
+    past: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """What one day is compared with, the nearest day first. `past` when all of it lies before the day."""
 
@@ -45,18 +53,19 @@ def points_of(known: Sequence[date], amounts: Mapping[date, Decimal]) -> list[Po
     return points
 
 
-def window_of(known: Sequence[date], day: date, rules: Rules) -> tuple[list[int], bool] | None:
-    """Where in `known` the days lie that `day` is compared with, the nearest first; None when there are too few.
+def window_of(known: Sequence[date], day: date, rules: Rules) -> Places | None:
+    """Where in `known` the days are that `day` is compared with, the nearest first; None when there are too few.
 
     Days before it, as the verdict then never changes by what came later. Only where a history begins, and those are
-    too few, later ones help out. Tells whether all lie before.
+    too few, later ones help out.
     """
     reach = timedelta(days=rules.window_days)
     here = bisect_left(known, day)
     before = range(bisect_left(known, day - reach), here)
     if len(before) >= rules.least_days:
-        return list(reversed(before)), True
+        return Places(tuple(reversed(before)), past=True)
     after = range(here + (here < len(known) and known[here] == day), bisect_left(known, day + reach))
     if len(before) + len(after) < rules.least_days:
         return None
-    return sorted((*before, *after), key=lambda index: (abs(known[index] - day), known[index])), False
+    nearest = sorted((*before, *after), key=lambda index: (abs(known[index] - day), known[index]))
+    return Places(tuple(nearest), past=False)
