@@ -8,9 +8,9 @@ purchase, weekly credits, services used now and then, and small ones. Half a yea
 with what came before it alone, after 90 days of history. Into 1.5 % of those days of one service each something is
 planted: spikes of 1.5 to 5 times, drops, new and vanished services.
 
-The other in the same run flags a day that is more than three standard deviations from the mean of the last 30 (and, for
-fairness, by as little as matters here: the same floor). Flagged days in a row count as one alert. The rules were tuned on
-seeds 1 to 5; those of the default were only looked at afterwards.
+The other in the same run flags a day that is more than three standard deviations from the mean of the last 30, and, to
+be fair, by no less than matters here (the same floor). Flagged days in a row count as one alert. The rules were tuned
+on seeds 1 to 3; those of the default were only looked at afterwards.
 """
 
 import argparse
@@ -74,6 +74,7 @@ class Score:
     seconds: float = 0.0
 
     def add(self, other: "Score") -> None:
+        """Count what the other has as well."""
         self.found += other.found
         self.planted += other.planted
         self.right += other.right
@@ -81,11 +82,13 @@ class Score:
         self.seconds += other.seconds
 
     def recall(self, kinds: set[str]) -> float:
+        """Of what was planted of these kinds, the share that was found."""
         planted = sum(self.planted[kind] for kind in kinds)
         return sum(self.found[kind] for kind in kinds) / planted if planted else math.nan
 
     @property
     def precision(self) -> float:
+        """The share of alerts that are about something planted."""
         return self.right / (self.right + self.wrong) if self.right + self.wrong else math.nan
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from wsgiref.types import WSGIApplication
 
+from shared.core.budgets import BudgetStatus
 from shared.core.days import DayRange
 from shared.core.health import RedisHealth
 from shared.core.runs import Run
+from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
 from shared.messaging.depths import QueueDepth
 from status_api.access import Access
@@ -68,6 +70,12 @@ class Ledger(Protocol):
 
     def costs(self, query: CostQuery) -> CostReport:
         """Sums by group. Raises UnknownAccountError."""
+
+    def anomalies(self, query: AnomalyQuery) -> AnomalyPage:
+        """A page of anomalies. Raises RequestError for a bad cursor, UnknownAccountError."""
+
+    def budgets(self, account: str | None) -> Sequence[BudgetStatus]:
+        """This month's budgets, by account; none for an account without one. Raises UnknownAccountError."""
 
     def data_version(self, account: str | None) -> int:
         """A number that rises with every store. Raises UnknownAccountError."""

@@ -1,11 +1,16 @@
 """The ledger's functions bound to one database, refused while its schema is not the one they know."""
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
+from shared.core.budgets import Budget, BudgetStatus
 from shared.core.days import DayRange
 from shared.core.errors import DatabaseUnavailableError
 from shared.core.runs import Run
-from shared.ledger import queries
+from shared.ledger import anomaly_queries, queries
+from shared.ledger.accounts import require_account
+from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery
+from shared.ledger.budgets import month_to_date
 from shared.ledger.database import Database
 from shared.ledger.endings import cancel_run
 from shared.ledger.meta import ledger_id
@@ -16,11 +21,15 @@ from status_api.params import RunFilter, RunsAsked
 
 
 class DatabaseLedger:
-    """The ledger in `db`. Before the migrator is done every call raises DatabaseUnavailableError."""
+    """The ledger in `db`. Before the migrator is done every call raises DatabaseUnavailableError.
 
-    def __init__(self, db: Database, migrator: Migrator) -> None:
+    `budgets` are those of the accounts file at the moment they are asked for.
+    """
+
+    def __init__(self, db: Database, migrator: Migrator, budgets: Callable[[], Sequence[Budget]] = tuple) -> None:
         self._db = db
         self._migrator = migrator
+        self._budgets = budgets
 
     def identity(self) -> str:
         """The ledger's id; read once, since it never changes."""
@@ -57,6 +66,17 @@ class DatabaseLedger:
     def costs(self, query: CostQuery) -> CostReport:
         """Sums by group."""
         return queries.costs(self._ready, query)
+
+    def anomalies(self, query: AnomalyQuery) -> AnomalyPage:
+        """A page of anomalies."""
+        return anomaly_queries.find_anomalies(self._ready, query)
+
+    def budgets(self, account: str | None) -> Sequence[BudgetStatus]:
+        """This month's budgets, by account."""
+        if account is not None:
+            require_account(self._ready, account)
+        wanted = [budget for budget in self._budgets() if account in {None, budget.account}]
+        return sorted(month_to_date(self._ready, wanted), key=lambda status: status.budget.account)
 
     def data_version(self, account: str | None) -> int:
         """A number that rises with every store."""

@@ -14,6 +14,7 @@ from shared.bootstrap.dispatching import Dispatch
 from shared.bootstrap.drain import Drain
 from shared.core.errors import SettingsError
 from shared.core.redact import may_be_secret
+from shared.costs.accounts import budgets_of
 from shared.messaging.depths import queue_depths
 from shared.messaging.sender import DramatiqSender
 from shared.observability import events, metrics
@@ -71,7 +72,9 @@ def collaborators(container: Container, calls: BoundedCalls) -> Collaborators:
     settings, link = container.settings, container.link
     return Collaborators(
         link=link,
-        ledger=DatabaseLedger(container.db, container.migrator),
+        ledger=DatabaseLedger(
+            container.db, container.migrator, budgets=lambda: budgets_of(container.accounts.current())
+        ),
         queues=lambda: queue_depths(link, namespace=settings.redis_namespace),
         dispatch=_dispatch(container),
         probes=probe_app(container.health, metrics.render),

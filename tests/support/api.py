@@ -18,6 +18,7 @@ from openapi_schema_validator import OAS31Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from shared.core.budgets import BudgetStatus
 from shared.core.costs import CoverageState
 from shared.core.days import DayRange
 from shared.core.errors import (
@@ -29,6 +30,7 @@ from shared.core.errors import (
 )
 from shared.core.health import CheckResult, CheckStatus, RedisDetails, RedisHealth
 from shared.core.runs import OPEN_STATES, Run, RunError, RunKind, RunState
+from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery, KnownAnomaly
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, CoveredDay, RunPage
 from shared.messaging.depths import QueueDepth
 from shared.observability import metrics
@@ -148,6 +150,8 @@ class FakeLedger:
             as_of=NOW,
         )
     )
+    unusual: list[KnownAnomaly] = field(default_factory=list)
+    limits: list[BudgetStatus] = field(default_factory=list)
     version: int = 1
     failure: Exception | None = None
     asked: list[Any] = field(default_factory=list)
@@ -196,6 +200,18 @@ class FakeLedger:
     def costs(self, query: CostQuery) -> CostReport:
         self._ask("costs", query)
         return self.report
+
+    def anomalies(self, query: AnomalyQuery) -> AnomalyPage:
+        self._ask("anomalies", query)
+        self._known(query.account)
+        if query.cursor not in {None, CURSOR}:
+            raise RequestError(field="cursor", problem="is not one that was given out", allowed="the `next` of a page")
+        return AnomalyPage(self.unusual[: query.limit], CURSOR if len(self.unusual) > query.limit else None)
+
+    def budgets(self, account: str | None) -> list[BudgetStatus]:
+        self._ask("budgets", account)
+        self._known(account)
+        return [status for status in self.limits if account in {None, status.budget.account}]
 
     def data_version(self, account: str | None) -> int:
         self._ask("data_version", account)
