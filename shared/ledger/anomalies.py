@@ -185,8 +185,10 @@ def _is_news(one: Anomaly, account: Changed, reading: _Reading, known: set[Key])
     A year of history that is collected at once, or a first look, tells of yesterday alone.
     """
     began = account.first_look or reading.today
-    recent = one.day >= max(began - ONE_DAY, reading.today - timedelta(days=TELL_DAYS))
-    return recent and (one.day - ONE_DAY, one.service, one.currency) not in known
+    oldest = max(began - ONE_DAY, reading.today - timedelta(days=TELL_DAYS))
+    before = one.day - ONE_DAY
+    goes_on = before >= oldest and (before, one.service, one.currency) in known
+    return one.day >= oldest and not goes_on
 
 
 def _insert(connection: Connection, account: int, new: Sequence[Anomaly]) -> None:

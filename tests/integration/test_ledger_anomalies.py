@@ -47,6 +47,11 @@ def watched(db, name="corp"):
     look(db)
 
 
+def let_first_look_be_long_ago(db):
+    with db.write() as connection:
+        connection.execute(update(notices).values(day=ago(100)))
+
+
 def look(db, *, post=True):
     return [look_at(db, account, post=post) for account in changed_accounts(db, limit=100)]
 
@@ -106,8 +111,7 @@ def test_a_first_look_keeps_what_was_and_tells_of_yesterday_alone(database):
 
 def test_days_that_come_late_are_told_of_while_they_are_news(database):
     watched(database)
-    with database.write() as connection:
-        connection.execute(update(notices).values(day=ago(100)))
+    let_first_look_be_long_ago(database)
     old, recent = ago(TELL_DAYS + 2), ago(TELL_DAYS - 2)
     filled(database, "corp", ago(PAST), YESTERDAY, [old, recent])
     (found,) = look(database)
@@ -117,6 +121,7 @@ def test_days_that_come_late_are_told_of_while_they_are_news(database):
 
 def test_days_in_a_row_are_told_of_once(database):
     watched(database)
+    let_first_look_be_long_ago(database)
     filled(database, "corp", YESTERDAY - timedelta(days=1), YESTERDAY, [ago(1), YESTERDAY])
     (found,) = look(database)
     assert [one.day for one in found.new] == [ago(1), YESTERDAY]
