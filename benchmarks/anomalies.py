@@ -1,6 +1,6 @@
 """The search for anomalies on made-up accounts with planted ones: precision and recall, beside a simple threshold.
 
-    python -m benchmarks.anomalies [--accounts 40] [--seeds 101,102,103,104,105] [--misses]
+    python -m benchmarks.anomalies [--accounts 20] [--seeds 101,102,103,104,105] [--misses]
 
 An account has a dozen services: weekly rhythms of any depth (some quiet on weekends, some busier), trends from -0.3 to
 +0.6 % a day, noise of 3 to 15 %, a level that moves, charges at the turn of the month, public holidays, a committed
@@ -230,7 +230,7 @@ def alerts(flagged: set[tuple[str, date]]) -> Iterator[tuple[str, date]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--accounts", type=int, default=40)
+    parser.add_argument("--accounts", type=int, default=20)
     parser.add_argument("--seeds", default="101,102,103,104,105")
     parser.add_argument("--misses", action="store_true")
     options = parser.parse_args()

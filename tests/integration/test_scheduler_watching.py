@@ -1,4 +1,4 @@
-"""The real scheduler's watch: each anomaly and threshold is told of once, whoever dies and whatever the webhook does."""
+"""The real scheduler's watch: each anomaly and threshold is told of once, whoever dies and whatever the webhook."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
