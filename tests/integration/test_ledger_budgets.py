@@ -60,7 +60,7 @@ def test_estimated_days_count_and_suspect_ones_do_not(database):
     spent(database, "5", suspect)
     collected(database, "corp", DayRange(suspect, suspect), [])
     (found,) = month_to_date(database, [budget()], month=JANUARY)
-    assert (found.spent, found.estimated, found.through) == (1, 1, estimated)
+    assert (found.spent, found.estimated, found.through) == (Decimal(1), 1, estimated)
 
 
 def test_without_a_month_it_is_that_of_the_newest_day_that_has_ended(database):
@@ -71,13 +71,13 @@ def test_without_a_month_it_is_that_of_the_newest_day_that_has_ended(database):
     spent(database, "5", newest)
     spent(database, "7", today)
     (found,) = month_to_date(database, [budget()])
-    assert (found.month, found.spent) == (newest.replace(day=1), 5)
+    assert (found.month, found.spent) == (newest.replace(day=1), Decimal(5))
 
 
 def test_accounts_that_are_not_known_yet_are_left_out(database):
     with_accounts(database, "corp")
     found = month_to_date(database, [budget(account="new"), budget()], month=JANUARY)
-    assert [(status.budget.account, status.spent) for status in found] == [("corp", 0)]
+    assert [(status.budget.account, status.spent) for status in found] == [("corp", Decimal(0))]
 
 
 def test_each_threshold_is_told_of_once_a_month(database):

@@ -28,7 +28,8 @@ class FakeLedger:
         self.version = 1
         self.changed = []
         self.looks = {}
-        self.reached = ()
+        self.reached: tuple[Reached, ...] = ()
+        self.away = False
         self.asked = []
 
     def data_version(self):
@@ -41,6 +42,8 @@ class FakeLedger:
         return found
 
     def look_at(self, account, *, post):
+        if self.away:
+            raise DatabaseUnavailableError(summary="away")
         self.asked.append((account.name, post))
         return self.looks.get(account.name, Look(account.name))
 
@@ -60,8 +63,9 @@ class Clock:
 class Given:
     def __init__(self, *, post=True):
         self.ledger, self.clock = FakeLedger(), Clock()
-        self.budgets = (BUDGET,)
-        self.raised, self.rests = [], []
+        self.budgets: tuple[Budget, ...] = (BUDGET,)
+        self.raised: list[bool] = []
+        self.rests: list[float] = []
         self.watch = Watch(
             self.ledger,
             lambda: self.budgets,
@@ -112,15 +116,10 @@ def test_every_account_that_changed_is_looked_at_however_many():
 def test_a_database_that_goes_away_is_asked_again_at_once():
     given = Given()
     given.ledger.changed = changed("corp")
-    look_at = given.ledger.look_at
-
-    def away(account, *, post):
-        raise DatabaseUnavailableError(summary="away")
-
-    given.ledger.look_at = away
+    given.ledger.away = True
     with pytest.raises(DatabaseUnavailableError):
         given.turn()
-    given.ledger.look_at = look_at
+    given.ledger.away = False
     given.ledger.changed = changed("corp")
     assert ("corp", True) in given.turn()
 
