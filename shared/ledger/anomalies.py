@@ -1,34 +1,25 @@
 """Anomalies in the ledger: looked for where data has changed, kept once each, cleared when they are restated away."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Text, and_, cast, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Text, and_, cast, insert, or_, select, update
 
-from shared.core.anomalies import RULES, Anomaly, History, Verdict, find
-from shared.core.costs import CoverageState
+from shared.core.anomalies import Anomaly, Verdict, find
 from shared.core.days import ONE_DAY
-from shared.ledger.clock import now
-from shared.ledger.columns import DatabaseNow, exact_sum
+from shared.ledger.anomaly_reading import Reading, read
+from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.documents import amount
 from shared.ledger.locks import Lock, lock
 from shared.ledger.notices import NewNotice, NoticeKind, raise_notices
-from shared.ledger.tables import accounts, anomalies, costs, coverage, notices
+from shared.ledger.tables import accounts, anomalies, notices
 from shared.observability.failpoints import Write
 
-# What is looked at of days that changed: the previous month is restated until the tenth.
-LOOK_DAYS: Final = 45
 # Older days are stored and shown, and nobody is told of them any more.
 TELL_DAYS: Final = 10
-# What was stored by a transaction that was under way at the last look.
-OVERLAP: Final = timedelta(hours=1)
-# What the unique index of `anomalies` holds on every database.
-MOST_SERVICE_CHARS: Final = 500
 SUBJECT: Final = "anomalies"
 
 Key = tuple[date, str, str]
@@ -59,8 +50,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    version: int
+class _Judged:
     today: date
     verdict: Verdict
 
@@ -84,12 +74,14 @@ def look_at(db: Database, account: Changed, *, post: bool) -> Look:
     Of several that look at once, one writes; the others find that it has been done.
     """
     with db.read() as connection:
-        reading = _read(connection, account)
+        reading = read(connection, account.id, looked_at=account.looked_at)
+    # Outside of any transaction: it takes a while.
+    verdict = find(reading.history, reading.days)
     with db.write(Write.LOOK) as connection:
         lock(connection, Lock.NOTICES)
         if not _mark(connection, account, reading):
             return Look(account.name)
-        return _keep(connection, account, reading, post=post)
+        return _keep(connection, account, _Judged(reading.today, verdict), post=post)
 
 
 def _mark_of_account() -> Any:
@@ -97,44 +89,7 @@ def _mark_of_account() -> Any:
     return and_(notices.c.account_id == accounts.c.id, mark)
 
 
-def _read(connection: Connection, account: Changed) -> _Reading:
-    # First: what is stored after it is looked at again.
-    version = connection.execute(select(accounts.c.data_version).where(accounts.c.id == account.id)).scalar_one()
-    today = now(connection).date()
-    ours = coverage.c.account_id == account.id
-    complete = and_(ours, coverage.c.state == CoverageState.COMPLETE.value)
-    newest = connection.execute(select(func.max(coverage.c.day)).where(complete, coverage.c.day < today)).scalar_one()
-    if newest is None:
-        return _Reading(version, today, Verdict(frozenset(), ()))
-    oldest = newest - timedelta(days=LOOK_DAYS - 1)
-    since = oldest - timedelta(days=RULES.window_days)
-    query = select(coverage.c.day, coverage.c.collected_at).where(complete, coverage.c.day.between(since, newest))
-    known = {row.day: row.collected_at for row in connection.execute(query)}
-    after = None if account.looked_at is None else account.looked_at - OVERLAP
-    days = [day for day, at in known.items() if day >= oldest and (after is None or at >= after)]
-    if not days:
-        return _Reading(version, today, Verdict(frozenset(), ()))
-    first = min(days) - timedelta(days=RULES.window_days)
-    history = History(frozenset(known), _amounts(connection, account.id, first, newest))
-    return _Reading(version, today, find(history, days))
-
-
-def _amounts(
-    connection: Connection, account: int, start: date, end: date
-) -> Mapping[tuple[str, str], Mapping[date, Decimal]]:
-    query = (
-        select(costs.c.service, costs.c.currency, costs.c.day, exact_sum(costs.c.effective))
-        .where(costs.c.account_id == account, costs.c.day.between(start, end))
-        .where(func.length(costs.c.service) <= MOST_SERVICE_CHARS)
-        .group_by(costs.c.service, costs.c.currency, costs.c.day)
-    )
-    found: defaultdict[tuple[str, str], dict[date, Decimal]] = defaultdict(dict)
-    for service, currency, day, total in connection.execute(query):
-        found[service, currency][day] = total
-    return found
-
-
-def _mark(connection: Connection, account: Changed, reading: _Reading) -> bool:
+def _mark(connection: Connection, account: Changed, reading: Reading) -> bool:
     """Note how far has been looked; False when somebody else has looked meanwhile."""
     seen = select(notices.c.id, notices.c.created_at).where(
         notices.c.account_id == account.id,
@@ -153,8 +108,8 @@ def _mark(connection: Connection, account: Changed, reading: _Reading) -> bool:
     return True
 
 
-def _keep(connection: Connection, account: Changed, reading: _Reading, *, post: bool) -> Look:
-    verdict = reading.verdict
+def _keep(connection: Connection, account: Changed, judged: _Judged, *, post: bool) -> Look:
+    verdict = judged.verdict
     if not verdict.judged:
         return Look(account.name)
     stored = _stored(connection, account.id, min(verdict.judged) - ONE_DAY, max(verdict.judged))
@@ -165,7 +120,7 @@ def _keep(connection: Connection, account: Changed, reading: _Reading, *, post: 
     _clear(connection, account.id, gone)
     new = tuple(one for key, one in found.items() if key not in stored)
     _insert(connection, account.id, new)
-    told = tuple(one for one in new if _is_news(one, account, reading, _open(stored, found)))
+    told = tuple(one for one in new if _is_news(one, account, judged.today, _open(stored, found)))
     raise_notices(connection, [_notice(account, one, post=post) for one in told])
     return Look(account.name, new, told, len(gone))
 
@@ -179,13 +134,13 @@ def _open(stored: Mapping[Key, Row[Any]], found: Iterable[Key]) -> set[Key]:
     return {*found, *(key for key, row in stored.items() if row.cleared_at is None)}
 
 
-def _is_news(one: Anomaly, account: Changed, reading: _Reading, known: set[Key]) -> bool:
+def _is_news(one: Anomaly, account: Changed, today: date, known: set[Key]) -> bool:
     """Whether somebody is to be told: of newest days only, and of days in a row once.
 
     A year of history that is collected at once, or a first look, tells of yesterday alone.
     """
-    began = account.first_look or reading.today
-    oldest = max(began - ONE_DAY, reading.today - timedelta(days=TELL_DAYS))
+    began = account.first_look or today
+    oldest = max(began - ONE_DAY, today - timedelta(days=TELL_DAYS))
     before = one.day - ONE_DAY
     goes_on = before >= oldest and (before, one.service, one.currency) in known
     return one.day >= oldest and not goes_on
