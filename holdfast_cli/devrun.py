@@ -137,6 +137,7 @@ In a second terminal, try:
   .venv/bin/holdfast coverage                         which days are there
   .venv/bin/holdfast costs                            a bar for each day
   .venv/bin/holdfast costs --group-by account,service
+  .venv/bin/holdfast anomalies                        a minute later: what was not to be expected
   .venv/bin/holdfast collect --wait                   collect the last days once more
   curl {api}/health/ready
   curl '{api}/api/v1/costs?groupBy=day,service'

@@ -17,8 +17,10 @@ from holdfast_cli import ledger as ledger_commands
 from holdfast_cli import runs as running
 from holdfast_cli.accounts import show_accounts
 from holdfast_cli.accounts_check import Options, check_accounts
+from holdfast_cli.anomalies import show_anomalies
 from holdfast_cli.arguments import days, names, one_of
 from holdfast_cli.backfill import cancel_all
+from holdfast_cli.budgets import show_budgets
 from holdfast_cli.cancel import cancel as cancel_run
 from holdfast_cli.costs import CostView, show_costs
 from holdfast_cli.coverage import show_coverage
@@ -27,16 +29,20 @@ from holdfast_cli.output import stderr
 from holdfast_cli.past import backfill, export, reconcile
 from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
 from shared.bootstrap.command import open_ledger
+from shared.core.anomalies import AnomalyKind
 from shared.core.costs import Metric
 from shared.core.errors import HoldfastError, RequestError
 from shared.core.runs import RunKind, RunState
 from shared.core.version import VERSION
+from shared.ledger.anomaly_queries import AnomalyQuery
 from shared.ledger.cost_queries import GROUPS
 from shared.observability.environment import hide_environment
 from shared.observability.redactor import without_secrets
 from shared.settings import load_settings
 
 COST_DAYS: Final = 30
+ANOMALY_DAYS: Final = 90
+ANOMALY_PAGE: Final = 100
 
 app = typer.Typer(
     name="holdfast",
@@ -172,6 +178,35 @@ def costs(
     asked = days(start, end, now=datetime.now(UTC), default_days=COST_DAYS)
     with open_ledger() as ledger:
         show_costs(ledger, days=asked, view=view, as_json=as_json)
+
+
+@app.command()
+def anomalies(
+    *,
+    start: Start = None,
+    end: End = None,
+    account: Account = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help=f"One of {', '.join(AnomalyKind)}.")] = None,
+    cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List days that were not to be expected of a service: of the last 90 days, unless told otherwise."""
+    wanted = AnomalyQuery(
+        days=days(start, end, now=datetime.now(UTC), default_days=ANOMALY_DAYS),
+        account=account,
+        kind=AnomalyKind(one_of(kind, option="--kind", known=list(AnomalyKind))) if kind is not None else None,
+        limit=ANOMALY_PAGE,
+        cursor=cursor,
+    )
+    with open_ledger() as ledger:
+        show_anomalies(ledger, wanted, as_json=as_json)
+
+
+@app.command()
+def budgets(*, account: Account = None, as_json: Json = False) -> None:
+    """Show how far the budgets of this month are used up."""
+    with open_ledger() as ledger:
+        show_budgets(ledger, account=account, as_json=as_json)
 
 
 @app.command()

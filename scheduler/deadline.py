@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 from loguru import logger
 
 from scheduler.timetable import Timetable
-from scheduler.webhook import NotPostedError, Poster
 from shared.core.costs import CoverageState
 from shared.core.days import last_complete_day
 from shared.ledger.alerts import Alert, Look
@@ -30,14 +29,6 @@ class Ledger(Protocol):
 
     def look_for_overdue(self, day: date, *, post: bool) -> Look:
         """Raise an alert for each account that lacks `day`."""
-        ...
-
-    def take_alert(self) -> Alert | None:
-        """Take the alert that is to be sent now."""
-        ...
-
-    def mark_sent(self, alert_id: int) -> None:
-        """Note that it has arrived."""
         ...
 
 
@@ -74,55 +65,6 @@ class DeadMansSwitch:
             _tell(day, at, look)
             if self._raised:
                 self._raised()
-
-
-class Delivery:
-    """One thread calls `turn` every few seconds, and when an alert was raised. It may take as long as a post may."""
-
-    def __init__(self, ledger: Ledger, poster: Poster, *, words: Callable[[Alert], dict[str, Any]]) -> None:
-        self._ledger = ledger
-        self._poster = poster
-        self._words = words
-        self._told: str | None = None
-        # Arrived, and the database was away when that was to be noted.
-        self._arrived: set[int] = set()
-
-    def turn(self, *, going_on: Callable[[], bool] = lambda: True) -> None:
-        """Send what is due, until a try fails. Raises DatabaseUnavailableError."""
-        for alert_id in tuple(self._arrived):
-            self._note(alert_id)
-        while going_on():
-            alert = self._ledger.take_alert()
-            if alert is None or not self._send(alert):
-                return
-
-    def _send(self, alert: Alert) -> bool:
-        bound = logger.bind(account=alert.account, day=str(alert.day), attempt=alert.attempt)
-        try:
-            self._poster.post(self._words(alert), key=alert.key)
-        except NotPostedError as error:
-            ALERTS.labels(outcome="not_sent").inc()
-            self._failed(alert, error.summary)
-            return False
-        self._told = None
-        self._arrived.add(alert.id)
-        self._note(alert.id)
-        ALERTS.labels(outcome="sent").inc()
-        bound.bind(event=events.ALERT_SENT).info("Alert: Posted")
-        return True
-
-    def _note(self, alert_id: int) -> None:
-        self._ledger.mark_sent(alert_id)
-        self._arrived.discard(alert_id)
-
-    def _failed(self, alert: Alert, problem: str) -> None:
-        bound = logger.bind(account=alert.account, day=str(alert.day), attempt=alert.attempt, problem=problem)
-        if alert.last:
-            ALERTS.labels(outcome="given_up").inc()
-            bound.bind(event=events.ALERT_GIVEN_UP).error("Alert: Could not be posted for a day, it is given up")
-        elif problem != self._told:
-            self._told = problem
-            bound.bind(event=events.ALERT_NOT_SENT).warning("Alert: Could not be posted, it is tried again")
 
 
 def document(alert: Alert, *, deadline: str, zone: str) -> dict[str, Any]:

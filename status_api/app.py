@@ -9,8 +9,10 @@ from status_api.exporting import Exports
 from status_api.manual import ManualRuns
 from status_api.middleware import Gatekeeper, RequestMetrics
 from status_api.resources.accounts import Accounts
+from status_api.resources.anomalies import Anomalies
 from status_api.resources.backfills import Backfills
 from status_api.resources.base import Resource
+from status_api.resources.budgets import Budgets
 from status_api.resources.cache import CacheEntry
 from status_api.resources.costs import Costs
 from status_api.resources.coverage import Coverage
@@ -47,6 +49,8 @@ def routes(given: Collaborators) -> dict[str, Resource]:
         "/api/v1/runs": Runs(ledger=ledger, manual=manual, window_days=given.window_days, now=given.now),
         "/api/v1/runs/{run_id}": OneRun(ledger=ledger),
         "/api/v1/backfills": Backfills(ledger=ledger, manual=manual, now=given.now),
+        "/api/v1/anomalies": Anomalies(ledger=ledger, now=given.now),
+        "/api/v1/budgets": Budgets(ledger=ledger),
         "/api/v1/queues": Queues(link=link, depths=given.queues),
         "/api/v1/cache/{key}": CacheEntry(link=link),
         "/health/live": probe,

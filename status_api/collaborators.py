@@ -8,10 +8,12 @@ from typing import Protocol, TypeVar
 from wsgiref.types import WSGIApplication
 
 from shared.bootstrap.backfill import PricedBackfill
+from shared.core.budgets import BudgetStatus
 from shared.core.days import DayRange
 from shared.core.exports import StoredRow
 from shared.core.health import RedisHealth
 from shared.core.runs import Run
+from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery
 from shared.ledger.backfill import BackfillAsked
 from shared.ledger.exporting import ExportQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
@@ -85,6 +87,12 @@ class Ledger(Protocol):
 
     def exported(self, query: ExportQuery) -> Generator[Sequence[StoredRow], None, None]:
         """The stored rows in batches. Raises UnknownAccountError at the first."""
+
+    def anomalies(self, query: AnomalyQuery) -> AnomalyPage:
+        """A page of anomalies. Raises RequestError for a bad cursor, UnknownAccountError."""
+
+    def budgets(self, account: str | None) -> Sequence[BudgetStatus]:
+        """This month's budgets, by account; none for an account without one. Raises UnknownAccountError."""
 
     def data_version(self, account: str | None) -> int:
         """A number that rises with every store. Raises UnknownAccountError."""

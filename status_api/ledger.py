@@ -4,13 +4,17 @@ from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
 
 from shared.bootstrap.backfill import PricedBackfill, priced
+from shared.core.budgets import BudgetStatus
 from shared.core.days import DayRange
 from shared.core.errors import DatabaseUnavailableError
 from shared.core.exports import StoredRow
 from shared.core.runs import Run
-from shared.costs.accounts import AccountConfig
-from shared.ledger import queries
+from shared.costs.accounts import AccountConfig, budgets_of
+from shared.ledger import anomaly_queries, queries
+from shared.ledger.accounts import require_account
+from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery
 from shared.ledger.backfill import BackfillAsked, plan_backfill, request_backfill
+from shared.ledger.budgets import month_to_date
 from shared.ledger.database import Database
 from shared.ledger.endings import cancel_run
 from shared.ledger.exporting import ExportQuery, exported
@@ -25,7 +29,8 @@ from status_api.params import RunFilter, RunsAsked
 class DatabaseLedger:
     """The ledger in `db`. Before the migrator is done every call raises DatabaseUnavailableError.
 
-    `accounts` are those of the accounts file, whose providers know what fetching takes.
+    `accounts` are those of the accounts file at the moment they are asked for: their providers know what fetching
+    takes, and they say what an account may cost.
     """
 
     def __init__(
@@ -86,6 +91,17 @@ class DatabaseLedger:
     def exported(self, query: ExportQuery) -> Generator[Sequence[StoredRow], None, None]:
         """The stored rows in batches."""
         return exported(self._ready, query)
+
+    def anomalies(self, query: AnomalyQuery) -> AnomalyPage:
+        """A page of anomalies."""
+        return anomaly_queries.find_anomalies(self._ready, query)
+
+    def budgets(self, account: str | None) -> Sequence[BudgetStatus]:
+        """This month's budgets, by account."""
+        if account is not None:
+            require_account(self._ready, account)
+        wanted = [budget for budget in budgets_of(self._accounts()) if account in {None, budget.account}]
+        return sorted(month_to_date(self._ready, wanted), key=lambda status: status.budget.account)
 
     def data_version(self, account: str | None) -> int:
         """A number that rises with every store."""

@@ -7,10 +7,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from shared.core.anomalies import AnomalyKind
 from shared.core.days import DayRange, last_complete_day
 from shared.core.errors import RequestError, UnknownRunError
 from shared.core.runs import RunKind, RunState
 from shared.ledger import cost_queries
+from shared.ledger.anomaly_queries import AnomalyQuery
 
 MAX_DAYS: Final = 366
 MAX_TEXT: Final = 200
@@ -171,10 +173,21 @@ def run_filter(query: Mapping[str, str]) -> RunFilter:
     )
 
 
+def anomaly_query(query: Mapping[str, str], days: DayRange) -> AnomalyQuery:
+    """Which anomalies of `days` a list shows, and from where it goes on."""
+    return AnomalyQuery(
+        days=days,
+        account=account_name(query["account"]) if "account" in query else None,
+        kind=choice("kind", AnomalyKind, query["kind"]) if "kind" in query else None,
+        limit=_limit(query["limit"]) if "limit" in query else DEFAULT_LIMIT,
+        cursor=_cursor(query["cursor"]) if "cursor" in query else None,
+    )
+
+
 def _limit(value: str) -> int:
     if _LIMIT.fullmatch(value) and 1 <= int(value) <= MAX_LIMIT:
         return int(value)
-    raise RequestError(field="limit", problem="is not a number of runs", allowed=f"1 to {MAX_LIMIT}")
+    raise RequestError(field="limit", problem="is not a number of entries", allowed=f"1 to {MAX_LIMIT}")
 
 
 def _cursor(value: str) -> str:

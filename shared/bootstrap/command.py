@@ -8,8 +8,10 @@ from uuid import UUID
 
 from shared.bootstrap.accounts import accounts_file, facts_of
 from shared.bootstrap.dispatching import Dispatch, adopt
+from shared.core.budgets import Budget
 from shared.core.errors import RedisUnavailableError
 from shared.core.runs import Run
+from shared.costs.accounts import budgets_of
 from shared.ledger.accounts import outdate_answers, sync_accounts
 from shared.ledger.database import Database
 from shared.ledger.fleet import processes
@@ -35,6 +37,10 @@ class Ledger:
         """Make the accounts file's list the ledger's. Raises AccountsFileError."""
         accounts = accounts_file(self.settings).load()
         sync_accounts(self.db, facts_of(accounts))
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets of the accounts file. Raises AccountsFileError."""
+        return budgets_of(accounts_file(self.settings).load())
 
     def running(self, process: Process) -> bool:
         """Whether a process of this kind has been seen at work on this ledger in the last minute."""

@@ -1,11 +1,14 @@
 """The accounts whose costs are collected, as accounts.toml describes them: one checked, frozen value each."""
 
 import re
-from typing import Annotated, Final, Literal
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from shared.core.budgets import Budget
 from shared.costs.focus.files import SUFFIXES
 
 NAME_CHARS: Final = 100
@@ -36,10 +39,19 @@ def _focus_path(value: str) -> str:
     return value
 
 
+def _positive(value: str) -> str:
+    if not Decimal(value):
+        raise ValueError("must be more than 0; leave it out for an account without a budget")
+    return value
+
+
 Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS), AfterValidator(_name)]
 # Secrets are given by the name of the variable that holds them, never by value.
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+# As text: TOML's numbers are binary, and 1199.99 would not be what it says.
+BudgetAmount = Annotated[str, Field(pattern=r"^[0-9]{1,14}(\.[0-9]{1,24})?$"), AfterValidator(_positive)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
 class _Account(BaseModel):
@@ -47,6 +59,22 @@ class _Account(BaseModel):
 
     name: Name
     paused: bool = False
+    monthly_budget: BudgetAmount | None = None
+    budget_currency: Currency | None = None
+
+    @model_validator(mode="after")
+    def _budget_is_whole(self) -> Self:
+        if (self.monthly_budget is None) != (self.budget_currency is None):
+            missing = "budget_currency" if self.budget_currency is None else "monthly_budget"
+            raise ValueError(f"field '{missing}': is missing; monthly_budget and budget_currency go together")
+        return self
+
+    @property
+    def budget(self) -> Budget | None:
+        """What the account may cost a month, None without a limit."""
+        if self.monthly_budget is None or self.budget_currency is None:
+            return None
+        return Budget(self.name, Decimal(self.monthly_budget), self.budget_currency)
 
 
 class FocusAccount(_Account):
@@ -86,6 +114,12 @@ class AzureAccount(_Account):
 
 
 AccountConfig = FocusAccount | AwsAccount | AzureAccount
+
+
+def budgets_of(accounts: Iterable[AccountConfig]) -> tuple[Budget, ...]:
+    """The budgets of those accounts that have one, in their order."""
+    return tuple(account.budget for account in accounts if account.budget is not None)
+
 
 ACCOUNT_TYPES: Final[dict[str, type[FocusAccount | AwsAccount | AzureAccount]]] = {
     "focus": FocusAccount,

@@ -13,6 +13,8 @@ CURES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "name": 'text in quotes of at most 100 characters, such as "exports"',
         "paused": "true or false, without quotes",
+        "monthly_budget": 'an amount in quotes, such as "1200.00"',
+        "budget_currency": 'three capital letters in quotes, such as "USD"',
         "path": 'a file or glob in quotes, such as "var/exports/*.csv"',
         "account_id": 'twelve digits in quotes, such as "123456789012"',
         "role_arn": 'a role\'s ARN in quotes, such as "arn:aws:iam::123456789012:role/CostReader"',
@@ -32,6 +34,9 @@ BY_NAME_OF_VARIABLE: Final[Mapping[str, str]] = MappingProxyType(
 def described(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
     """One line for each mistake that `error` holds about an account of `kind`."""
     for item in error.errors():
+        if not item["loc"]:  # what is wrong with fields that are right each by itself names them
+            yield _words(item)
+            continue
         field = str(item["loc"][0])
         yield f"field '{field}': {_problem(item, field, kind)}"
 
@@ -50,8 +55,12 @@ def _problem(item: ErrorDetails, field: str, kind: type[BaseModel]) -> str:
     if item["type"] == "extra_forbidden":
         return _unknown(field, kind)
     if item["type"] == "value_error":
-        return str(item["msg"]).removeprefix("Value error, ")
+        return _words(item)
     return f"must be {CURES[field]}"
+
+
+def _words(item: ErrorDetails) -> str:
+    return str(item["msg"]).removeprefix("Value error, ")
 
 
 def _unknown(field: str, kind: type[BaseModel]) -> str:

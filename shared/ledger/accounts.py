@@ -97,6 +97,12 @@ def list_accounts(db: Database) -> list[LedgerAccount]:
         return sorted(_all(connection), key=lambda account: account.name)
 
 
+def require_account(db: Database, name: str) -> None:
+    """Raise UnknownAccountError unless there is, or was, an account of that name."""
+    with db.read() as connection:
+        account_id(connection, name)
+
+
 def account_id(connection: Connection, name: str) -> int:
     """The id of the account `name`, removed or not. Raises UnknownAccountError."""
     query = select(accounts.c.id).where(accounts.c.name == name)

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, literal, null, or_, select
 
 from shared.core.costs import CoverageState
 from shared.core.runs import RunError, RunState
@@ -13,18 +13,15 @@ from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
+from shared.ledger.outbox import Taken, any_due, arrived, take
 from shared.ledger.rows import collects, is_open, state_is
-from shared.ledger.tables import accounts, alerts, coverage, installation, runs
+from shared.ledger.tables import accounts, alerts, coverage, runs
 from shared.observability.failpoints import Write
 
 # A day that is being collected for the first time is not called late before this has passed.
 UNDER_WAY_S: Final = 20
 # A new account's first run may be that far away: catch-up looks every minute.
 NEW_ACCOUNT_S: Final = 90
-# Longer than a try may take, so that no two schedulers try at once.
-RETRY_FIRST_S: Final = 15
-RETRY_LONGEST_S: Final = 900
-GIVE_UP_S: Final = 86_400
 
 
 class AlertKind(StrEnum):
@@ -83,26 +80,18 @@ def look_for_overdue(db: Database, *, day: date, post: bool) -> Look:
 
 def take_alert(db: Database) -> Alert | None:
     """Take the alert whose time has come, None when there is none. The next try is due by itself unless `mark_sent`."""
-    due = and_(alerts.c.sent_at.is_(None), alerts.c.next_try_at <= DatabaseNow())
     with db.read() as connection:
-        if connection.execute(select(alerts.c.id).where(due).limit(1)).first() is None:
+        if not any_due(connection, alerts):
             return None
     with db.write(Write.TAKE_ALERT) as connection:
-        picked = select(alerts).where(due).order_by(alerts.c.next_try_at, alerts.c.id).limit(1)
-        row = connection.execute(picked.with_for_update(skip_locked=True)).one_or_none()
-        return None if row is None else _taken(connection, row)
+        taken = take(connection, alerts)
+        return None if taken is None else _alert(connection, taken)
 
 
 def mark_sent(db: Database, alert_id: int) -> None:
     """The alert has arrived."""
     with db.write(Write.ALERT_SENT) as connection:
-        sent = update(alerts).where(alerts.c.id == alert_id)
-        connection.execute(sent.values(sent_at=DatabaseNow(), next_try_at=None))
-
-
-def retry_delay_s(attempt: int) -> int:
-    """Seconds from try number `attempt` (1 is the first) to the next."""
-    return min(RETRY_FIRST_S << min(attempt - 1, 16), RETRY_LONGEST_S)
+        arrived(connection, alerts, alert_id)
 
 
 def _raise(connection: Connection, day: date, *, post: bool) -> Any:
@@ -140,20 +129,14 @@ def _overdue(connection: Connection, day: date) -> ColumnElement[bool]:
     )
 
 
-def _taken(connection: Connection, row: Row[Any]) -> Alert:
-    attempt = row.attempts + 1
-    at = now(connection)
-    next_try_at = at + timedelta(seconds=retry_delay_s(attempt))
-    last = next_try_at >= row.created_at + timedelta(seconds=GIVE_UP_S)
-    taken = update(alerts).where(alerts.c.id == row.id)
-    connection.execute(taken.values(attempts=attempt, next_try_at=None if last else next_try_at))
+def _alert(connection: Connection, taken: Taken) -> Alert:
+    row = taken.row
     account = connection.execute(
         select(accounts.c.name, accounts.c.provider).where(accounts.c.id == row.account_id)
     ).one()
-    ledger = connection.execute(select(installation.c.ledger_id)).scalar_one()
     return Alert(
         id=row.id,
-        key=f"{ledger}-{row.id}",
+        key=taken.key,
         kind=AlertKind(row.kind),
         account=account.name,
         provider=account.provider,
@@ -161,8 +144,8 @@ def _taken(connection: Connection, row: Row[Any]) -> Alert:
         state=_state_of(connection, row.account_id, row.day),
         raised_at=row.created_at,
         error=_error_of(connection, row.account_id, row.day),
-        attempt=attempt,
-        last=last,
+        attempt=taken.attempt,
+        last=taken.last,
     )
 
 

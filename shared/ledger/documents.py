@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from shared.core.budgets import BudgetStatus
 from shared.core.credentials import Credential
 from shared.core.runs import Run
+from shared.ledger.anomaly_queries import AnomalyPage, KnownAnomaly
 from shared.ledger.queries import AccountCoverage, CostReport
 from shared.ledger.standing import AccountStanding
 
@@ -102,6 +104,47 @@ def costs_document(report: CostReport) -> dict[str, Any]:
         "rows": [_plain(row) for row in report.rows],
         "totals": [_plain(total) for total in report.totals],
         "asOf": instant(report.as_of),
+    }
+
+
+def anomaly_document(one: KnownAnomaly) -> dict[str, Any]:
+    """An anomaly; `clearedAt` is null while it is one."""
+    return {
+        "id": str(one.id),
+        "account": one.account,
+        "provider": one.provider,
+        "day": one.day.isoformat(),
+        "service": one.service,
+        "currency": one.currency,
+        "kind": one.kind.value,
+        "expected": amount(one.expected),
+        "actual": amount(one.actual),
+        "score": one.score,
+        "foundAt": instant(one.found_at),
+        "clearedAt": instant(one.cleared_at),
+    }
+
+
+def anomalies_document(page: AnomalyPage) -> dict[str, Any]:
+    """A page of anomalies; `next` is the cursor of the one after, None on the last."""
+    return {"anomalies": [anomaly_document(one) for one in page.anomalies], "next": page.next}
+
+
+def budget_document(status: BudgetStatus) -> dict[str, Any]:
+    """How far a month's budget is used up. `forecast` and `through` are null while too few days, or none, count."""
+    return {
+        "account": status.budget.account,
+        "month": f"{status.month:%Y-%m}",
+        "currency": status.budget.currency,
+        "budget": amount(status.budget.amount),
+        "spent": amount(status.spent),
+        "percent": float(status.percent),
+        "reached": list(status.reached),
+        "forecast": None if status.forecast is None else amount(status.forecast),
+        "through": None if status.through is None else status.through.isoformat(),
+        "days": len(status.days),
+        "estimatedDays": status.estimated,
+        "otherCurrencies": list(status.others),
     }
 
 

@@ -10,9 +10,12 @@ from sqlalchemy import Connection, CursorResult, Delete, delete, func, select
 from shared.ledger.clock import now
 from shared.ledger.database import Database
 from shared.ledger.fleet import forget_gone
-from shared.ledger.tables import alerts, attempts, fires, request_keys, runs
+from shared.ledger.notices import NoticeKind
+from shared.ledger.tables import alerts, attempts, fires, notices, request_keys, runs
 from shared.observability.failpoints import Write
 
+# Notices keep somebody from being told twice in one month, however short the retention.
+LEAST_NOTICE_DAYS: Final = 62
 # Runs looked at in one transaction: writers on SQLite wait for it.
 STEP: Final = 500
 
@@ -25,6 +28,7 @@ class Forgotten:
     attempts: int = 0
     fires: int = 0
     alerts: int = 0
+    notices: int = 0
     processes: int = 0
     after: int | None = None
 
@@ -35,6 +39,7 @@ class Forgotten:
             self.attempts + other.attempts,
             self.fires + other.fires,
             self.alerts + other.alerts,
+            self.notices + other.notices,
             self.processes + other.processes,
             other.after,
         )
@@ -58,9 +63,15 @@ def forget_old(db: Database, *, keep_days: int, after: int = 0, step: int = STEP
             runs=_forget_runs(connection, found),
             fires=_rows(connection, delete(fires).where(fires.c.fired_at < before)),
             alerts=_rows(connection, delete(alerts).where(alerts.c.created_at < before, alerts.c.day < before.date())),
+            notices=_rows(connection, _old_notices(before)),
             processes=forget_gone(connection),
             after=looked_at,
         )
+
+
+def _old_notices(before: datetime) -> Delete:
+    old = notices.c.created_at < before - timedelta(days=LEAST_NOTICE_DAYS)
+    return delete(notices).where(old, notices.c.kind != NoticeKind.LOOKED.value)
 
 
 def _ended(connection: Connection, before: datetime, *, after: int, step: int) -> tuple[int | None, Sequence[int]]:

@@ -275,7 +275,8 @@ alerts: Final = Table(
 )
 
 # Alerts of which a day may have several of a kind, told apart by their subject, such as a service. A table of its own:
-# a release that knows one kind alone takes everything in `alerts` for it.
+# a release that knows one kind alone takes everything in `alerts` for it. Rows of the kind `looked` are no alerts, but
+# remember how far anomalies were looked for (shared/ledger/notices.py).
 notices: Final = Table(
     "notices",
     metadata,

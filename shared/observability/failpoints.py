@@ -53,6 +53,10 @@ class Write(StrEnum):
     ALERT_SENT = "alert_sent"
     CREDENTIALS_TURN = "credentials_turn"
     CREDENTIALS_FOUND = "credentials_found"
+    LOOK = "look"
+    BUDGET = "budget"
+    TAKE_NOTICE = "take_notice"
+    NOTICE_SENT = "notice_sent"
 
 
 class Point(StrEnum):

@@ -166,6 +166,18 @@ ALERTS: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+ANOMALIES: Final = Counter(
+    "holdfast_anomalies",
+    "Anomalies found here, by kind (spike, drop, new, vanished), those of older days included.",
+    ["kind"],
+    registry=REGISTRY,
+)
+BUDGETS_REACHED: Final = Counter(
+    "holdfast_budgets_reached",
+    "Budgets found here to be used up to a threshold (80, 100 per cent), each once a month.",
+    ["threshold"],
+    registry=REGISTRY,
+)
 
 HTTP_REQUESTS: Final = Counter(
     "holdfast_http_requests",

@@ -15,6 +15,7 @@ from shared.core.errors import (
     UnknownRunError,
 )
 from shared.core.runs import RunKind, RunState
+from shared.ledger.anomaly_queries import AnomalyQuery
 from shared.ledger.migrate import Migrator
 from shared.ledger.queries import CostQuery
 from shared.redis_link import LinkConfig, RedisLink
@@ -125,6 +126,8 @@ def test_an_account_that_is_not_there_is_unknown(ledger: Ledger):
         lambda: ledger.runs(RunFilter(account="nobody")),
         lambda: ledger.coverage(DAYS, "nobody"),
         lambda: ledger.data_version("nobody"),
+        lambda: ledger.anomalies(AnomalyQuery(days=DAYS, account="nobody")),
+        lambda: ledger.budgets("nobody"),
     ):
         with pytest.raises(UnknownAccountError):
             missing()
@@ -144,12 +147,22 @@ def test_a_report_and_its_version_are_there_from_the_beginning(ledger: Ledger):
 
 
 def test_a_cursor_that_was_never_given_out_is_refused(ledger: Ledger):
-    with pytest.raises(RequestError) as caught:
-        ledger.runs(RunFilter(cursor="nonsense"))
-    assert caught.value.field == "cursor"
+    for wrong in (
+        lambda: ledger.runs(RunFilter(cursor="nonsense")),
+        lambda: ledger.anomalies(AnomalyQuery(days=DAYS, cursor="nonsense")),
+    ):
+        with pytest.raises(RequestError) as caught:
+            wrong()
+        assert caught.value.field == "cursor"
 
 
 def test_every_account_has_its_standing_by_name(ledger: Ledger):
     found = ledger.standings()
     assert [(each.account.name, each.account.removed) for each in found] == [("one", False), ("two", False)]
     assert found[1].last_complete_day is None
+
+
+def test_without_anomalies_and_budgets_there_are_none(ledger: Ledger):
+    page = ledger.anomalies(AnomalyQuery(days=DAYS))
+    assert (list(page.anomalies), page.next) == ([], None)
+    assert list(ledger.budgets(None)) == list(ledger.budgets("one")) == []

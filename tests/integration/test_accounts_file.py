@@ -85,8 +85,23 @@ def test_a_file_without_accounts_is_no_mistake_at_start(path, text):
         (f"{FOCUS}paused = 1", "line 1: account 'exports': field 'paused': must be true or false, without quotes"),
         (
             f'{FOCUS}pathh = "b"',
-            "field 'pathh': is unknown, did you mean 'path'? allowed are name, paused, provider, path",
+            "field 'pathh': is unknown, did you mean 'path'? allowed are name, paused, monthly_budget, ",
         ),
+        (f"{FOCUS}monthly_budget = 1200", "field 'monthly_budget': must be an amount in quotes, such as"),
+        (f'{FOCUS}monthly_budget = "-5"', "field 'monthly_budget': must be an amount in quotes, such as"),
+        (
+            f'{FOCUS}monthly_budget = "0.00"\nbudget_currency = "USD"',
+            "field 'monthly_budget': must be more than 0; leave it out for an account without a budget",
+        ),
+        (
+            f'{FOCUS}monthly_budget = "5"\nbudget_currency = "usd"',
+            "field 'budget_currency': must be three capital letters in quotes",
+        ),
+        (
+            f'{FOCUS}monthly_budget = "5"',
+            "field 'budget_currency': is missing; monthly_budget and budget_currency go together",
+        ),
+        (f'{FOCUS}budget_currency = "USD"', "line 1: account 'exports': field 'monthly_budget': is missing; monthly_"),
         (f"{FOCUS}{FOCUS}", "line 5: account 'exports': field 'name': is used at line 1 already; names must differ"),
         (
             FOCUS.replace("a.csv", "exports"),

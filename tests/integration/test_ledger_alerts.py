@@ -10,18 +10,11 @@ from shared.core.costs import CoverageState
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.core.runs import RetryPolicy
-from shared.ledger.alerts import (
-    GIVE_UP_S,
-    RETRY_FIRST_S,
-    Look,
-    look_for_overdue,
-    mark_sent,
-    retry_delay_s,
-    take_alert,
-)
+from shared.ledger.alerts import Look, look_for_overdue, mark_sent, take_alert
 from shared.ledger.claims import fail_attempt
 from shared.ledger.clock import now
 from shared.ledger.holds import hold_account, release_account
+from shared.ledger.outbox import GIVE_UP_S, RETRY_FIRST_S, retry_delay_s
 from shared.ledger.tables import accounts, alerts, runs
 from tests.support.ledger import claimed, collected, cost_row, requested, with_accounts
 

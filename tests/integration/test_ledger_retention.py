@@ -19,7 +19,7 @@ from shared.ledger.planning import plan_catchup, plan_scheduled, request_runs
 from shared.ledger.queries import CostQuery, costs, coverage, find_runs, get_run
 from shared.ledger.retention import Forgotten, forget_old
 from shared.ledger.store import store
-from shared.ledger.tables import accounts, alerts, attempts, fires, processes, request_keys, runs
+from shared.ledger.tables import accounts, alerts, attempts, fires, notices, processes, request_keys, runs
 from tests.support.ledger import claimed, collected, cost_row, requested, with_accounts
 
 pytestmark = pytest.mark.integration
@@ -143,6 +143,19 @@ def test_old_alerts_and_processes_that_are_gone_go_too(db):
     with db.read() as connection:
         assert connection.execute(select(alerts.c.day)).scalars().all() == [day]
         assert connection.execute(select(processes.c.id)).scalars().all() == ["there"]
+
+
+def test_notices_stay_two_months_longer_and_how_far_anomalies_were_looked_for_stays_for_good(db):
+    with db.write() as connection:
+        at = now(connection)
+        account = connection.execute(select(accounts.c.id).where(accounts.c.name == "a")).scalar_one()
+        for kind, days in (("budget", KEPT + 61), ("budget", KEPT + 63), ("looked", 5 * KEPT)):
+            created = at - timedelta(days=days)
+            facts = {"account_id": account, "day": created.date(), "kind": kind, "subject": "80", "document": "{}"}
+            connection.execute(insert(notices).values(**facts, created_at=created))
+    assert forget_all(db).notices == 1
+    with db.read() as connection:
+        assert sorted(connection.scalars(select(notices.c.kind))) == ["budget", "looked"]
 
 
 def test_it_goes_in_steps_and_reads_no_further_than_what_is_old(db):

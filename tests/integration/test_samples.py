@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.core.anomalies import AnomalyKind, History, find
 from shared.core.days import DayRange
 from shared.costs.accounts_file import load_accounts
 from shared.costs.provider import provider_for
-from shared.costs.samples import is_anomaly, write_accounts_file, write_samples
+from shared.costs.sample_estates import ESTATES, SHOP
+from shared.costs.samples import export, is_anomaly, write_accounts_file, write_samples
 from tests.support.focus_files import totals
 
 pytestmark = pytest.mark.integration
@@ -115,3 +117,19 @@ def test_there_are_credits_purchases_two_currencies_and_amounts_of_many_decimals
         {currency for _, currency, _ in found} == {account.currency for account in samples.accounts} == {"USD", "EUR"}
     )
     assert max(length for _, _, length in found) > 12
+
+
+@pytest.mark.parametrize("seed", [1, 2, 30])
+@pytest.mark.parametrize("place", [0, 2, 9, 16, 24, 29])
+def test_the_search_for_anomalies_finds_the_planted_one_and_no_other_wherever_it_lies(seed, place):
+    planted = next(day for day in DAYS if is_anomaly(day, seed))
+    days = DayRange(planted - timedelta(days=place), planted + timedelta(days=29 - place))
+    found = []
+    for estate in ESTATES:
+        amounts: dict[tuple[str, str], dict[date, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        for day in days:
+            for row in csv.DictReader(export(estate, day, seed).splitlines()):
+                amounts[row["ServiceName"], row["BillingCurrency"]][day] += Decimal(row["EffectiveCost"])
+        found += [(estate, one) for one in find(History(frozenset(days), amounts), days).anomalies]
+    ((estate, one),) = found
+    assert (estate, one.day, one.service, one.kind) == (SHOP, planted, SHOP.services[0].name, AnomalyKind.SPIKE)

@@ -20,6 +20,7 @@ from referencing.jsonschema import DRAFT202012
 
 from shared.bootstrap.backfill import PricedBackfill
 from shared.core.backfill import runs_of
+from shared.core.budgets import BudgetStatus
 from shared.core.costs import CoverageState, Price
 from shared.core.credentials import Credential, CredentialStatus, Finding
 from shared.core.days import DayRange
@@ -34,6 +35,7 @@ from shared.core.exports import StoredRow
 from shared.core.health import CheckResult, CheckStatus, RedisDetails, RedisHealth
 from shared.core.runs import OPEN_STATES, Run, RunError, RunKind, RunState
 from shared.ledger.accounts import LedgerAccount
+from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery, KnownAnomaly
 from shared.ledger.backfill import AccountBackfill, Backfill, BackfillAsked
 from shared.ledger.exporting import ExportQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, CoveredDay, RunPage
@@ -164,6 +166,8 @@ class FakeLedger:
             as_of=NOW,
         )
     )
+    unusual: list[KnownAnomaly] = field(default_factory=list)
+    limits: list[BudgetStatus] = field(default_factory=list)
     version: int = 1
     batches: Sequence[Sequence[StoredRow]] = ()
     # What an export ends with, after its batches.
@@ -254,6 +258,18 @@ class FakeLedger:
         yield from self.batches
         if self.broken_off:
             raise self.broken_off
+
+    def anomalies(self, query: AnomalyQuery) -> AnomalyPage:
+        self._ask("anomalies", query)
+        self._known(query.account)
+        if query.cursor not in {None, CURSOR}:
+            raise RequestError(field="cursor", problem="is not one that was given out", allowed="the `next` of a page")
+        return AnomalyPage(self.unusual[: query.limit], CURSOR if len(self.unusual) > query.limit else None)
+
+    def budgets(self, account: str | None) -> list[BudgetStatus]:
+        self._ask("budgets", account)
+        self._known(account)
+        return [status for status in self.limits if account in {None, status.budget.account}]
 
     def data_version(self, account: str | None) -> int:
         self._ask("data_version", account)

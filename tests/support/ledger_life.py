@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from shared.core.budgets import Budget
 from shared.core.costs import CostRow, FetchedCosts
 from shared.core.credentials import UNKNOWN, UP, Credential
 from shared.core.days import DayRange
@@ -18,7 +20,9 @@ from shared.core.errors import ProviderError, SendRefusedError
 from shared.core.runs import RetryPolicy, RunReady
 from shared.ledger.accounts import list_accounts, outdate_answers, sync_accounts
 from shared.ledger.alerts import look_for_overdue, mark_sent, take_alert
+from shared.ledger.anomalies import changed_accounts, look_at
 from shared.ledger.backfill import BackfillAsked, request_backfill
+from shared.ledger.budgets import raise_budgets
 from shared.ledger.claims import Claim, claim, claim_next_due, renew, running_beats
 from shared.ledger.credentials import begin_check, record_finding
 from shared.ledger.database import Database
@@ -29,6 +33,7 @@ from shared.ledger.holds import hold_account, release_account
 from shared.ledger.lease import RunBeat
 from shared.ledger.meta import remember_redis_run_id
 from shared.ledger.migrate import upgrade
+from shared.ledger.notices import notice_sent, take_notice
 from shared.ledger.planning import plan_catchup, plan_scheduled
 from shared.ledger.requests import request_runs
 from shared.ledger.retention import forget_old
@@ -114,6 +119,14 @@ def keep_house(db: Database, account: str) -> None:
     assert alert is not None
     mark_sent(db, alert.id)
     sign_in(db, account)
+    for changed in changed_accounts(db, limit=WINDOW):
+        look_at(db, changed, post=True)
+    # Spent by those that were collected in this life, whoever it is about.
+    collected = next(held for held in list_accounts(db) if held.data_version and not held.removed)
+    raise_budgets(db, [Budget(collected.name, Decimal(1), "USD")], post=True, month=WEEK.start)
+    notice = take_notice(db)
+    assert notice is not None
+    notice_sent(db, notice.id)
 
 
 def sign_in(db: Database, account: str) -> None:

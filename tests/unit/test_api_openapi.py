@@ -6,6 +6,7 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from shared.core.anomalies import AnomalyKind
 from shared.core.costs import CoverageState, Metric
 from shared.core.exports import ExportFormat
 from shared.core.runs import RunKind, RunState
@@ -46,6 +47,7 @@ def test_it_has_the_routes_and_methods_of_the_application_and_no_others():
         ("RunKind", RunKind),
         ("Metric", Metric),
         ("CoverageState", CoverageState),
+        ("AnomalyKind", AnomalyKind),
         ("Group", params.GROUPS),
         ("ExportFormat", ExportFormat),
     ],

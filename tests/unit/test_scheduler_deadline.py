@@ -2,7 +2,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from scheduler.deadline import MOST_NAMES, SETTLE_S, DeadMansSwitch, Delivery, deadlines, document
+from scheduler.deadline import MOST_NAMES, SETTLE_S, DeadMansSwitch, deadlines, document
+from scheduler.delivery import Delivery
 from scheduler.webhook import NotPostedError
 from shared.core.costs import CoverageState
 from shared.core.errors import DatabaseUnavailableError
