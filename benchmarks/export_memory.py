@@ -45,7 +45,7 @@ def measured_here(url: str, form: str, days: DayRange) -> None:
 def measure(url: str, form: str, days: DayRange) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.export_memory", "--measure", form, "--database", url]
     command += ["--days", str(days.start), str(days.end)]
-    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     return found
 
 

@@ -25,6 +25,8 @@ REPEATABLE = settings(
 # hypothesis looks whether a strategy draws from `random`; here it is the link's thread that does, beside it.
 OWN_THREADS = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 KNOWN = {"account": ACCOUNT, "key": KEY, "limit": 2, "groupBy": ["service", "day"]}
+BACKFILLS = "/api/v1/backfills"
+JANUARY = {"start": "2026-01-04", "end": "2026-01-05"}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +121,8 @@ def ask(schema, api, path, method, **given):
     """Ask once, for something that is there unless told otherwise. What was met."""
     parts = {"run_id": api.runs[0], "key": KEY, **given.pop("parts", {})}
     names = [name for name in parts if f"{{{name}}}" in path]
+    if path == BACKFILLS and "body" not in given:
+        given |= {"body": JANUARY, "media_type": "application/json"}
     case = schema[path][method].Case(path_parameters={name: parts[name] for name in names}, **given)
     return path, method, api.ask(case)
 
@@ -128,6 +132,8 @@ def asked_well(api):
     last = {"/api/v1/cache/{key}", "/api/v1/runs/{run_id}"}
     reads = {ask(schema, api, path, method) for path, method in OPERATIONS if method == "get"}
     asked = {ask(schema, api, "/api/v1/runs", "post", body={"account": ACCOUNT}, media_type="application/json")}
+    for body in (JANUARY, JANUARY | {"dryRun": True}):
+        asked.add(ask(schema, api, BACKFILLS, "post", body=body, media_type="application/json"))
     return reads | asked | {ask(schema, api, path, "delete", parts={"run_id": api.runs[-1]}) for path in sorted(last)}
 
 
@@ -136,15 +142,19 @@ def asked_badly(api):
     every = {(path, method) for path, method in OPERATIONS if path.startswith("/api")}
     met = {ask(schema, api, path, method, query={"nonsense": "1"}) for path, method in every}
     nobody = {"query": {"account": "nobody"}, "parts": {"run_id": "999999", "key": "nothing"}}
-    known = {"/api/v1/costs", "/api/v1/coverage", "/api/v1/runs"}
+    known = {"/api/v1/costs", "/api/v1/costs/export", "/api/v1/coverage", "/api/v1/runs"}
     met |= {ask(schema, api, path, "get", **nobody) for path in known}
     met |= {ask(schema, api, path, method, parts=nobody["parts"]) for path, method in every if "{" in path}
-    post, as_json = ("/api/v1/runs", "post"), {"media_type": "application/json"}
-    met.add(ask(schema, api, *post, body={"account": "nobody"}, **as_json))
-    met.add(ask(schema, api, *post, body={"account": "x" * 20_000}, **as_json))
-    met.add(ask(schema, api, *post, body={"account": ACCOUNT}, media_type="application/x-www-form-urlencoded"))
-    for body in ({"account": ACCOUNT}, {"account": ACCOUNT, "start": "2026-01-01", "end": "2026-01-01"}):
-        met.add(ask(schema, api, *post, body=body, headers={"Idempotency-Key": "once"}, **as_json))
+    as_json = {"media_type": "application/json"}
+    for path, least in (("/api/v1/runs", {}), (BACKFILLS, JANUARY)):
+        post = (path, "post")
+        met.add(ask(schema, api, *post, body=least | {"account": "nobody"}, **as_json))
+        met.add(ask(schema, api, *post, body=least | {"account": "x" * 20_000}, **as_json))
+        met.add(
+            ask(schema, api, *post, body=least | {"account": ACCOUNT}, media_type="application/x-www-form-urlencoded")
+        )
+        for body in ({"account": ACCOUNT}, {"account": ACCOUNT, "start": "2026-01-03", "end": "2026-01-03"}):
+            met.add(ask(schema, api, *post, body=least | body, headers={"Idempotency-Key": "once"}, **as_json))
     # It has ended.
     met.add(ask(schema, api, "/api/v1/runs/{run_id}", "delete"))
     return met

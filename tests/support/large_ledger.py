@@ -9,6 +9,7 @@ from shared.core.costs import CoverageState
 from shared.core.days import DayRange
 from shared.ledger.accounts import list_accounts, sync_accounts
 from shared.ledger.database import Database
+from shared.ledger.money import total
 from shared.ledger.tables import coverage
 
 ACCOUNT = "large"
@@ -34,8 +35,8 @@ def fill(db: Database, days: DayRange, rows_a_day: int) -> Decimal:
             values = {"account": account, "day": given, "rows": rows_a_day}
             connection.execute(text(INSERT.format(amount)), values)
             connection.execute(insert(coverage).values(_covered(account, day, rows_a_day)))
-    a_day = sum(((Decimal(i % 100) + Decimal("1E-24")) for i in range(rows_a_day)), Decimal(0))
-    return a_day * len(days)
+    # Exactly: Python's own sum would round to 28 digits.
+    return total(Decimal(f"{number % 100}.{'0' * 23}1") for _ in days for number in range(rows_a_day))
 
 
 def _covered(account: int, day: date, rows: int) -> dict[str, object]:
