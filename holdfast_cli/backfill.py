@@ -1,4 +1,4 @@
-"""`holdfast backfill`: says what a long past will take, records its runs, and can stay to see them end."""
+"""The command backfill: says what a long past will take, records its runs, and can stay to see them end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from shared.ledger.documents import run_document
 INTERRUPTED: Final = 130
 COLUMNS: Final = ("account", "days>", "runs>", "there already>", "open runs>", "requests>", "USD>")
 GOES_ON: Final = (
-    "The work goes on. Look: `holdfast backfill` again with --wait, or `holdfast runs --kind backfill`. "
+    "The work goes on. Look: the same command again with --wait, or `holdfast runs --kind backfill`. "
     "End it: `holdfast cancel --backfill`."
 )
 

@@ -1,4 +1,4 @@
-"""`holdfast export`: what is stored as a FOCUS file; a name appears only when what it names is complete."""
+"""The command export: what is stored as a FOCUS file; a name appears only when what it names is complete."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""`holdfast reconcile`: a month as stored, beside what the provider says day by day, and beside the invoice."""
+"""The command reconcile: a month as stored, beside what the provider says day by day, and beside the invoice."""
 
 import calendar
 from collections.abc import Sequence
