@@ -13,12 +13,12 @@ SOAK_TESTS := tests/integration/test_failpoints_ledger.py $(addprefix tests/e2e/
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench soak chaos mutants lock clean
+.PHONY: help setup run fake-clouds test check format bench soak chaos mutants lock clean
 
 help: ## list the targets
 	@echo "Holdfast: daily cloud costs, collected whatever Redis does"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## make .venv with everything needed; does nothing when nothing has changed
 
@@ -34,8 +34,11 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: setup ## start everything here, with sample costs: API on 4000 (PORT=… moves it); Ctrl-C stops it
-	@trap : INT; $(BIN)/python -m holdfast_cli.devrun || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
+run: setup ## start everything here, with sample costs (CLOUDS=fake: on fake clouds): API on 4000 (PORT=… moves it); Ctrl-C stops it
+	@trap : INT; $(BIN)/python -m $(if $(filter fake,$(CLOUDS)),tests.fakes --run,holdfast_cli.devrun) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
+
+fake-clouds: setup ## a Cost Explorer and an Azure Query that behave, on free ports; Ctrl-C stops them
+	@trap : INT; $(BIN)/python -m tests.fakes
 
 test: check ## everything that is checked before a change is taken: check, then all tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not e2e" --cov --cov-report=
