@@ -56,6 +56,16 @@ def ended_days(start: str, end: str | None, *, now: datetime) -> DayRange:
     return asked
 
 
+def open_days(start: str | None, end: str | None, *, now: datetime) -> tuple[date | None, date | None]:
+    """The first and the last day, None where no bound is set; none of them in the future."""
+    today = now.astimezone(UTC).date()
+    first = _past_day(start, option="--start", today=today) if start is not None else None
+    last = _past_day(end, option="--end", today=today) if end is not None else None
+    if first is not None and last is not None:
+        days(start, end, now=now, default_days=1)
+    return first, last
+
+
 def _past_day(text: str, *, option: str, today: date) -> date:
     value = day(text, option=option)
     if value > today:

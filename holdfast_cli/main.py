@@ -18,7 +18,7 @@ from holdfast_cli import runs as running
 from holdfast_cli.accounts import show_accounts
 from holdfast_cli.accounts_check import Options, check_accounts
 from holdfast_cli.anomalies import show_anomalies
-from holdfast_cli.arguments import days, names, one_of
+from holdfast_cli.arguments import days, names, one_of, open_days
 from holdfast_cli.backfill import cancel_all
 from holdfast_cli.budgets import show_budgets
 from holdfast_cli.cancel import cancel as cancel_run
@@ -27,6 +27,7 @@ from holdfast_cli.coverage import show_coverage
 from holdfast_cli.options import Account, Accounts, End, Held, Json, Start
 from holdfast_cli.output import stderr
 from holdfast_cli.past import backfill, export, reconcile
+from holdfast_cli.revisions import show_revisions
 from holdfast_cli.samples import DEFAULT_SEED, DEV_DAYS, DEV_FOLDER, make_samples
 from shared.bootstrap.command import open_ledger
 from shared.core.anomalies import AnomalyKind
@@ -36,6 +37,7 @@ from shared.core.runs import RunKind, RunState
 from shared.core.version import VERSION
 from shared.ledger.anomaly_queries import AnomalyQuery
 from shared.ledger.cost_queries import GROUPS
+from shared.ledger.revisions import RevisionFilter
 from shared.observability.environment import hide_environment
 from shared.observability.redactor import without_secrets
 from shared.settings import load_settings
@@ -207,6 +209,23 @@ def budgets(*, account: Account = None, as_json: Json = False) -> None:
     """Show how far the budgets of this month are used up."""
     with open_ledger() as ledger:
         show_budgets(ledger, account=account, as_json=as_json)
+
+
+@app.command()
+def revisions(
+    *,
+    account: Account = None,
+    start: Start = None,
+    end: End = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, metavar="COUNT", help="How many.")] = 50,
+    cursor: Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what restated days cost before and since, the latest changes unless told otherwise."""
+    first, last = open_days(start, end, now=datetime.now(UTC))
+    wanted = RevisionFilter(account=account, start=first, end=last, limit=limit, cursor=cursor)
+    with open_ledger() as ledger:
+        show_revisions(ledger, wanted, as_json=as_json)
 
 
 @app.command()

@@ -8,8 +8,10 @@ from typing import Final, Protocol
 
 from loguru import logger
 
+from scheduler.months import month_again
 from scheduler.timetable import Fire, Timetable, catchup_days
 from shared.core.days import DayRange, last_complete_days
+from shared.core.months import MonthAgain
 from shared.core.runs import Run, RunKind
 from shared.observability import events
 from shared.observability.metrics import PLANNED
@@ -24,8 +26,8 @@ class Ledger(Protocol):
         """Take over the accounts file's list."""
         ...
 
-    def plan_scheduled(self, slot: str, days: DayRange) -> list[Run]:
-        """Plan a fire's runs, once per slot."""
+    def plan_scheduled(self, slot: str, days: DayRange, again: MonthAgain | None) -> list[Run]:
+        """Plan a fire's runs, once per slot, and those of a month that is collected again."""
         ...
 
     def plan_catchup(self, days: DayRange, fire: str) -> list[Run]:
@@ -43,10 +45,14 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How many days a fire collects, and how many a catch-up looks back."""
+    """How many days a fire collects, and how many a catch-up looks back.
+
+    On `restate_days` of each month a fire collects the whole previous month as well.
+    """
 
     window_days: int
     lookback_days: int
+    restate_days: tuple[int, ...] = ()
 
 
 class Planner:
@@ -108,10 +114,16 @@ class Planner:
 
     def _plan_fire(self, fire: Fire) -> None:
         days = last_complete_days(fire.at, self._span.window_days)
+        again = month_again(self._timetable, fire, self._span.restate_days)
         self._ledger.sync_accounts()
-        runs = self._ledger.plan_scheduled(fire.slot, days)
+        runs = self._ledger.plan_scheduled(fire.slot, days, again)
+        months = [run for run in runs if run.slot != fire.slot]
         bound = logger.bind(event=events.SCHEDULE_FIRED, scope=events.SCOPE_RUN, slot=fire.slot)
-        bound.bind(runs=len(runs), days=f"{days.start}/{days.end}").info("Daily Cost Collection Job fired")
+        fired = bound.bind(runs=len(runs) - len(months), days=f"{days.start}/{days.end}")
+        fired.info("Daily Cost Collection Job fired")
+        if again is not None and months:
+            bound = logger.bind(event=events.MONTH_PLANNED, scope=events.SCOPE_RUN, runs=len(months))
+            bound.bind(days=f"{again.days.start}/{again.days.end}").info("The previous month is collected again")
         self._note(RunKind.SCHEDULED, runs)
 
     def _plan_gaps(self) -> None:

@@ -2,6 +2,7 @@
 
 from shared.bootstrap.accounts import facts_of
 from shared.core.days import DayRange
+from shared.core.months import MonthAgain
 from shared.core.runs import Run
 from shared.costs.accounts_file import AccountsFile
 from shared.ledger.accounts import sync_accounts
@@ -23,9 +24,9 @@ class SchedulerLedger:
         """Take over the accounts file's list, so that what is planned is planned for the accounts of this moment."""
         sync_accounts(self._db, facts_of(self._accounts.current()))
 
-    def plan_scheduled(self, slot: str, days: DayRange) -> list[Run]:
-        """Plan a fire's runs, once per slot."""
-        return plan_scheduled(self._db, slot=slot, days=days)
+    def plan_scheduled(self, slot: str, days: DayRange, again: MonthAgain | None) -> list[Run]:
+        """Plan a fire's runs, once per slot, and those of a month that is collected again."""
+        return plan_scheduled(self._db, slot=slot, days=days, again=again)
 
     def plan_catchup(self, days: DayRange, fire: str) -> list[Run]:
         """Plan a run for each gap; `fire` is the slot of the newest fire that has passed."""

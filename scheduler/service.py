@@ -59,7 +59,7 @@ class Scheduler:
         self._planner = Planner(
             ledger,
             self._timetable,
-            Span(settings.cost_window_days, settings.cost_lookback_days),
+            Span(settings.cost_window_days, settings.cost_lookback_days, settings.cost_restate_days),
             clocks=Clocks(lambda: datetime.now(UTC), time.monotonic),
             planned=self._dispatching.hurry,
         )

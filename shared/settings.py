@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     cost_timezone: str = "UTC"
     cost_window_days: Annotated[int, Field(ge=1, le=366)] = 7
     cost_lookback_days: Annotated[int, Field(ge=1, le=366)] = 30
+    cost_restate_days: Annotated[tuple[int, ...], NoDecode] = (3, 5, 10)
     cost_deadline: str | None = None
     alert_webhook_url: str | None = Field(None, repr=False)
 
@@ -159,6 +160,21 @@ class Settings(BaseSettings):
             told = "" if may_be_secret(value) else f" ({error})"
             raise ValueError(f"must be a crontab line of five fields, such as '0 2 * * *'{told}") from None
         return value
+
+    @field_validator("cost_restate_days", mode="before")
+    @classmethod
+    def _restate_days(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        if parts == ["0"]:
+            return ()
+        # Days that every month has.
+        if not all(part.isascii() and part.isdecimal() and 1 <= int(part[:3]) <= 28 for part in parts):
+            raise ValueError(
+                "must be days of the month from 1 to 28 separated by commas, such as 3,5,10, or 0 for none"
+            )
+        return tuple(sorted(set(map(int, parts))))
 
     @field_validator("cost_deadline")
     @classmethod

@@ -20,6 +20,7 @@ from status_api.resources.description import Description
 from status_api.resources.export import Export
 from status_api.resources.probes import Probe
 from status_api.resources.queues import Queues
+from status_api.resources.revisions import Revisions
 from status_api.resources.runs import OneRun, Runs
 
 WsgiApp = falcon.App[falcon.Request, falcon.Response]
@@ -46,6 +47,7 @@ def routes(given: Collaborators) -> dict[str, Resource]:
         "/api/v1/accounts": Accounts(ledger=ledger),
         "/api/v1/costs/export": Export(exports=Exports(ledger), ledger=ledger, now=given.now),
         "/api/v1/coverage": Coverage(ledger=ledger, now=given.now),
+        "/api/v1/revisions": Revisions(ledger=ledger, now=given.now),
         "/api/v1/runs": Runs(ledger=ledger, manual=manual, window_days=given.window_days, now=given.now),
         "/api/v1/runs/{run_id}": OneRun(ledger=ledger),
         "/api/v1/backfills": Backfills(ledger=ledger, manual=manual, now=given.now),

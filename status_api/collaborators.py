@@ -17,6 +17,7 @@ from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery
 from shared.ledger.backfill import BackfillAsked
 from shared.ledger.exporting import ExportQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
+from shared.ledger.revisions import RevisionFilter, RevisionPage
 from shared.ledger.standing import AccountStanding
 from shared.messaging.depths import QueueDepth
 from status_api.access import Access
@@ -75,6 +76,9 @@ class Ledger(Protocol):
 
     def coverage(self, days: DayRange, account: str | None) -> list[AccountCoverage]:
         """What is known of each account-day. Raises UnknownAccountError."""
+
+    def revisions(self, wanted: RevisionFilter) -> RevisionPage:
+        """A page of restated days' history. Raises RequestError for a bad cursor, UnknownAccountError."""
 
     def costs(self, query: CostQuery) -> CostReport:
         """Sums by group. Raises UnknownAccountError."""

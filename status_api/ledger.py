@@ -22,6 +22,7 @@ from shared.ledger.meta import ledger_id
 from shared.ledger.migrate import Migrator, MigratorState
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, RunPage
 from shared.ledger.requests import request_runs
+from shared.ledger.revisions import RevisionFilter, RevisionPage, find_revisions
 from shared.ledger.standing import AccountStanding, standings
 from status_api.params import RunFilter, RunsAsked
 
@@ -75,6 +76,10 @@ class DatabaseLedger:
     def coverage(self, days: DayRange, account: str | None) -> list[AccountCoverage]:
         """What is known of each account-day."""
         return queries.coverage(self._ready, days=days, account=account)
+
+    def revisions(self, wanted: RevisionFilter) -> RevisionPage:
+        """A page of what restated days were, newest first."""
+        return find_revisions(self._ready, wanted)
 
     def costs(self, query: CostQuery) -> CostReport:
         """Sums by group."""

@@ -13,6 +13,7 @@ from shared.core.errors import RequestError, UnknownRunError
 from shared.core.runs import RunKind, RunState
 from shared.ledger import cost_queries
 from shared.ledger.anomaly_queries import AnomalyQuery
+from shared.ledger.revisions import RevisionFilter
 
 MAX_DAYS: Final = 366
 MAX_TEXT: Final = 200
@@ -107,17 +108,21 @@ def day(field: str, value: object) -> date:
 
 def day_range(given: Mapping[str, object], *, now: datetime, default_days: int) -> DayRange:
     """The days from `start` to `end`. Left out, `end` is the newest complete day, and the range has `default_days`."""
-    today = now.date()
-    start = day("start", given["start"]) if "start" in given else None
-    end = day("end", given["end"]) if "end" in given else None
-    for field, value in (("start", start), ("end", end)):
-        if value is not None and value > today:
-            raise RequestError(field=field, problem=f"{value} lies in the future", allowed=f"up to {today} (UTC)")
+    start, end = _ends(given, today=now.date())
     if end is None:
         end = max(last_complete_day(now), start or date.min)
     if start is None:
         start = date.fromordinal(max(1, end.toordinal() - default_days + 1))
     return _checked(start, end)
+
+
+def _ends(given: Mapping[str, object], *, today: date) -> tuple[date | None, date | None]:
+    start = day("start", given["start"]) if "start" in given else None
+    end = day("end", given["end"]) if "end" in given else None
+    for field, value in (("start", start), ("end", end)):
+        if value is not None and value > today:
+            raise RequestError(field=field, problem=f"{value} lies in the future", allowed=f"up to {today} (UTC)")
+    return start, end
 
 
 def _checked(start: date, end: date) -> DayRange:
@@ -179,6 +184,20 @@ def anomaly_query(query: Mapping[str, str], days: DayRange) -> AnomalyQuery:
         days=days,
         account=account_name(query["account"]) if "account" in query else None,
         kind=choice("kind", AnomalyKind, query["kind"]) if "kind" in query else None,
+        limit=_limit(query["limit"]) if "limit" in query else DEFAULT_LIMIT,
+        cursor=_cursor(query["cursor"]) if "cursor" in query else None,
+    )
+
+
+def revision_filter(query: Mapping[str, str], *, now: datetime) -> RevisionFilter:
+    """The filter of a list of revisions. Left out, `start` and `end` set no bound; pages do."""
+    start, end = _ends(query, today=now.date())
+    if start is not None and end is not None:
+        _checked(start, end)
+    return RevisionFilter(
+        account=account_name(query["account"]) if "account" in query else None,
+        start=start,
+        end=end,
         limit=_limit(query["limit"]) if "limit" in query else DEFAULT_LIMIT,
         cursor=_cursor(query["cursor"]) if "cursor" in query else None,
     )

@@ -11,8 +11,11 @@ from loguru import logger
 from shared.core.costs import FetchedCosts
 from shared.core.credentials import is_about_credentials
 from shared.core.errors import DatabaseUnavailableError, ProviderError
+from shared.core.revisions import Restatement
 from shared.core.runs import RetryPolicy, Run, RunReady, RunState
 from shared.ledger.claims import Claim
+from shared.ledger.documents import amount
+from shared.ledger.store import Stored
 from shared.observability import events, failpoints, metrics
 from shared.observability.failpoints import Point
 from workers.facts import Intake
@@ -31,8 +34,8 @@ class Ledger(Protocol):
     def claim(self, ready: RunReady) -> Claim | None:
         """Make the run ours; None when the hint is stale, or of another ledger."""
 
-    def store(self, claim: Claim, fetched: FetchedCosts) -> int | None:
-        """Store the costs and end the run; the number of rows, None when the run is no longer ours."""
+    def store(self, claim: Claim, fetched: FetchedCosts) -> Stored | None:
+        """Store the costs and end the run; what became of them, None when the run is no longer ours."""
 
     def fail(self, claim: Claim, error: ProviderError, policy: RetryPolicy) -> Run | None:
         """End the attempt; the run as it stands then, None when it is no longer ours."""
@@ -110,7 +113,7 @@ class Collector:
             fetched = self.fetch(held.claim.run)
             failpoints.reached(Point.FETCHED)
             logger.bind(event=events.RUN_FETCHED, rows=len(fetched.rows)).debug("Costs fetched")
-            rows = self._persist(lambda: self.ledger.store(held.claim, fetched), given_up)
+            stored = self._persist(lambda: self.ledger.store(held.claim, fetched), given_up)
         except DatabaseUnavailableError:
             _lost(held)
         except ProviderError as error:
@@ -122,7 +125,7 @@ class Collector:
             logger.bind(event=events.UNEXPECTED_ERROR).opt(exception=error).error("Unexpected error in a run")
             self._fail(held, unexpected(error), given_up)
         else:
-            _stored(held, rows)
+            _stored(held, stored)
 
     def _await_room(self, given_up: Callable[[], bool]) -> bool:
         """Wait until this process can open files; False once `given_up`."""
@@ -179,14 +182,23 @@ def unexpected(error: Exception) -> ProviderError:
     )
 
 
-def _stored(held: Held, rows: int | None) -> None:
-    if rows is None:
+def _stored(held: Held, stored: Stored | None) -> None:
+    if stored is None:
         _lost(held)
         return
     _count(held, "succeeded")
-    metrics.ROWS_STORED.labels(provider=held.claim.run.provider).inc(rows)
+    metrics.ROWS_STORED.labels(provider=held.claim.run.provider).inc(stored.rows)
     took_s = round(time.monotonic() - held.since_s, 3)
-    logger.bind(event=events.RUN_SUCCEEDED, rows=rows, took_s=took_s).info("Run succeeded")
+    logger.bind(event=events.RUN_SUCCEEDED, rows=stored.rows, took_s=took_s).info("Run succeeded")
+    if stored.changed:
+        _restated(held.claim.run.provider, Restatement.of(stored.changed))
+
+
+def _restated(provider: str, told: Restatement) -> None:
+    metrics.DAYS_RESTATED.labels(provider=provider).inc(len(told.days))
+    difference = ", ".join(f"{amount(risen, signed=True)} {currency}" for currency, risen in told.difference.items())
+    line = logger.bind(event=events.DAYS_RESTATED, days=len(told.days), services=told.services, difference=difference)
+    line.bind(first=str(told.days[0]), last=str(told.days[-1])).info("Days restated")
 
 
 def _lost(held: Held) -> None:

@@ -15,7 +15,7 @@ from shared.ledger import claims, meta
 from shared.ledger.claims import Claim
 from shared.ledger.database import Database
 from shared.ledger.dispatch import hints_gone
-from shared.ledger.store import store
+from shared.ledger.store import Stored, store
 
 
 @dataclass
@@ -56,10 +56,9 @@ class DatabaseLedger:
         """Raise the runs' beats; which of them are still ours."""
         return claims.renew(self.db, held)
 
-    def store(self, claim: Claim, fetched: FetchedCosts) -> int | None:
-        """Store the costs and end the run; the number of rows, None when the run is no longer ours."""
-        stored = store(self.db, claim, fetched)
-        return None if stored is None else stored.rows
+    def store(self, claim: Claim, fetched: FetchedCosts) -> Stored | None:
+        """Store the costs and end the run; what became of them, None when the run is no longer ours."""
+        return store(self.db, claim, fetched)
 
     def fail(self, claim: Claim, error: ProviderError, policy: RetryPolicy) -> Run | None:
         """End the attempt; the run as it stands then, None when it is no longer ours."""

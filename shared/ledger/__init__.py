@@ -12,7 +12,7 @@ The life of a run
    back. Taken back, handed back or failed, the run is `pending` again with its attempt number raised, so that whatever
    the former holder still does finds itself stale.
 5. **Stored** (`store`): one transaction under the lock of the account's row replaces the account's days, marks them
-   covered, raises the account's data version and ends the run as `succeeded`.
+   covered, keeps what changed as `revisions`, raises the account's data version and ends the run as `succeeded`.
 
 A run that fails too often, or in a way that cannot pass by itself, ends as `failed`; a cancelled one as `cancelled`.
 The days of both wait for the next fire of the schedule, or for somebody who asks.

@@ -7,7 +7,7 @@ from typing import Final
 from shared.core.costs import CostRow
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
-from shared.ledger.money import exact_text
+from shared.ledger.money import exact_text, surely_kept
 from shared.ledger.texts import is_storable
 
 CODE: Final = "ANSWER_NOT_STORABLE"
@@ -42,6 +42,8 @@ def _check_text(row: CostRow, text: str) -> None:
 
 
 def _check_amount(row: CostRow, name: str, amount: Decimal) -> None:
+    if surely_kept(amount):
+        return
     try:
         exact_text(amount)
     except ValueError as error:

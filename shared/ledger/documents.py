@@ -6,10 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from shared.core.budgets import BudgetStatus
+from shared.core.costs import Metric
 from shared.core.credentials import Credential
+from shared.core.revisions import Change
 from shared.core.runs import Run
 from shared.ledger.anomaly_queries import AnomalyPage, KnownAnomaly
 from shared.ledger.queries import AccountCoverage, CostReport
+from shared.ledger.revisions import Revision
 from shared.ledger.standing import AccountStanding
 
 
@@ -20,13 +23,17 @@ def instant(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def amount(value: Decimal) -> str:
-    """Plain notation without exponent, every digit that counts: no trailing zeros, and zero has no sign."""
+def amount(value: Decimal, *, signed: bool = False) -> str:
+    """Plain notation without exponent, every digit that counts: no trailing zeros, and zero has no sign.
+
+    `signed` puts a plus before what is more than zero.
+    """
     # Not normalize(): it rounds to the context's 28 digits.
     plain = format(value, "f")
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
-    return "0" if plain == "-0" else plain
+    plain = "0" if plain == "-0" else plain
+    return f"+{plain}" if signed and value > 0 else plain
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -52,6 +59,31 @@ def run_document(run: Run) -> dict[str, Any]:
 def runs_document(runs: Sequence[Run], following: str | None) -> dict[str, Any]:
     """A page of runs; `next` is the cursor of the one after, None on the last."""
     return {"runs": [run_document(run) for run in runs], "next": following}
+
+
+def revision_document(revision: Revision) -> dict[str, Any]:
+    """One change of a day; null stands for no costs at all. Ids are strings, as a run's."""
+    change = revision.change
+    return {
+        "id": str(revision.id),
+        "account": revision.account,
+        "day": change.of.day.isoformat(),
+        "service": change.of.service,
+        "currency": change.of.currency,
+        **{metric.value: _sides(change, metric) for metric in Metric},
+        "changedAt": instant(revision.changed_at),
+        "runId": str(revision.run_id),
+    }
+
+
+def revisions_document(revisions: Sequence[Revision], following: str | None) -> dict[str, Any]:
+    """A page of revisions; `next` is the cursor of the one after, None on the last."""
+    return {"revisions": [revision_document(revision) for revision in revisions], "next": following}
+
+
+def _sides(change: Change, metric: Metric) -> dict[str, str | None]:
+    sides = {"before": change.before, "after": change.after}
+    return {name: None if side is None else amount(side.of(metric)) for name, side in sides.items()}
 
 
 def coverage_document(account: AccountCoverage) -> dict[str, Any]:

@@ -15,6 +15,15 @@ _DAYS: Final[dict[Dialect, str]] = {
     "sqlite": "(CAST(julianday(r.end_day) - julianday(r.start_day) AS INTEGER) + 1)",
     "postgresql": "(r.end_day - r.start_day + 1)",
 }
+# Written in a statement for the function that adds amounts exactly.
+_EXACT_SUM: Final = "{exact sum}"
+_SUM: Final[dict[Dialect, str]] = {"sqlite": "exact_sum", "postgresql": "sum"}
+
+
+def _differ(one: str, other: str) -> str:
+    """The condition that two amounts are not the same, where NULL is the same as NULL alone."""
+    only_one = f"({one} IS NULL) <> ({other} IS NULL)"
+    return f"CASE WHEN {one} IS NULL OR {other} IS NULL THEN {only_one} ELSE {one} <> {other} END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class Invariant:
 
     def statement(self, dialect: Dialect) -> str:
         """The statement as the database spells it."""
-        return self.sql.replace(_DAYS_OF_RUN, _DAYS[dialect])
+        return self.sql.replace(_DAYS_OF_RUN, _DAYS[dialect]).replace(_EXACT_SUM, _SUM[dialect])
 
 
 COSTS: Final = (
@@ -84,6 +93,35 @@ COSTS: Final = (
         " JOIN (SELECT account_id, count(*) AS stores FROM runs WHERE state = 'succeeded' GROUP BY account_id) r"
         " ON r.account_id = a.id"
         " WHERE a.data_version < r.stores",
+    ),
+)
+
+REVISIONS: Final = (
+    Invariant(
+        "last_revision_is_stored",
+        "The newest revision of a day's service leads to the costs that are stored.",
+        "SELECT v.account_id, v.day, v.service, v.currency, v.billed_after AS expected, k.billed AS found, v.run_id"  # noqa: S608 - our own words
+        " FROM revisions v JOIN (SELECT max(id) AS id FROM revisions GROUP BY account_id, day, service, currency) n"
+        " ON n.id = v.id LEFT JOIN (SELECT account_id, day, service, currency, {exact sum}(billed) AS billed,"
+        " {exact sum}(effective) AS effective FROM costs GROUP BY account_id, day, service, currency) k"
+        " ON k.account_id = v.account_id AND k.day = v.day AND k.service = v.service AND k.currency = v.currency"
+        f" WHERE {_differ('v.billed_after', 'k.billed')} OR {_differ('v.effective_after', 'k.effective')}",
+    ),
+    Invariant(
+        "revisions_are_a_chain",
+        "What a revision was before is what the one before it led to.",
+        "SELECT account_id, day, service, currency, led_to AS expected, billed_before AS found, run_id"  # noqa: S608 - as above
+        " FROM (SELECT v.*, lag(id) OVER w AS earlier, lag(billed_after) OVER w AS led_to,"
+        " lag(effective_after) OVER w AS effective_led_to FROM revisions v"
+        " WINDOW w AS (PARTITION BY account_id, day, service, currency ORDER BY id)) c WHERE earlier IS NOT NULL"
+        f" AND ({_differ('led_to', 'billed_before')} OR {_differ('effective_led_to', 'effective_before')})",
+    ),
+    Invariant(
+        "revisions_change_something",
+        "A revision has two sides that differ.",
+        "SELECT id AS revision_id, account_id, day, run_id FROM revisions"  # noqa: S608 - as above
+        f" WHERE NOT ({_differ('billed_before', 'billed_after')})"
+        f" AND NOT ({_differ('effective_before', 'effective_after')})",
     ),
 )
 
@@ -216,4 +254,4 @@ WHOLE: Final = (
     ),
 )
 
-INVARIANTS: Final = (*COSTS, *RUNS, *ATTEMPTS, *WHOLE)
+INVARIANTS: Final = (*COSTS, *REVISIONS, *RUNS, *ATTEMPTS, *WHOLE)

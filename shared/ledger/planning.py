@@ -1,6 +1,6 @@
 """Planning: which runs there must be. All of it works under one planner lock, so that any number plan once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from typing import Final
@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Date, and_, column, exists, fu
 
 from shared.core.costs import CoverageState
 from shared.core.days import DayRange, contiguous
+from shared.core.months import MonthAgain
 from shared.core.runs import Run, RunKind, RunState
 from shared.ledger.clock import now
 from shared.ledger.columns import DatabaseNow
@@ -25,11 +26,14 @@ __all__ = ["plan_catchup", "plan_scheduled", "request_runs"]
 STAMP: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
-def plan_scheduled(db: Database, *, slot: str, days: DayRange) -> list[Run]:
+def plan_scheduled(db: Database, *, slot: str, days: DayRange, again: MonthAgain | None = None) -> list[Run]:
     """One run over `days` for each account that is neither paused nor removed and has none of this slot yet.
 
     `slot` is the nominal local time of the fire ("2026-10-25T02:00"). Days that are covered are collected again, since
     providers restate. Returns the new runs; planning a slot again adds those of accounts that came since.
+
+    `again` adds a run over that month for each such account that has none since it is due, unless that one failed: then
+    another is added, once a day. These runs come after the others, and their slots are longer.
     """
     with db.write(Write.PLAN_FIRE) as connection:
         lock(connection, Lock.PLANNER)
@@ -37,8 +41,10 @@ def plan_scheduled(db: Database, *, slot: str, days: DayRange) -> list[Run]:
         planned = exists().where(
             runs.c.account_id == accounts.c.id, runs.c.kind == RunKind.SCHEDULED.value, runs.c.slot == slot
         )
-        missing = connection.scalars(select(accounts.c.id).where(collects(), ~planned).order_by(accounts.c.id))
-        return insert_runs(connection, [NewRun(account, RunKind.SCHEDULED, slot, days) for account in missing])
+        new = [NewRun(account, RunKind.SCHEDULED, slot, days) for account in _collecting(connection, ~planned)]
+        if again is not None:
+            new += _month_again(connection, slot, again)
+        return insert_runs(connection, new)
 
 
 def plan_catchup(db: Database, *, days: DayRange, fire: str | None = None) -> list[Run]:
@@ -62,6 +68,25 @@ def plan_catchup(db: Database, *, days: DayRange, fire: str | None = None) -> li
             for account, gap in _gaps(_uncovered(connection, days))
         ]
         return insert_runs(connection, new)
+
+
+def _collecting(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[int]:
+    return connection.scalars(select(accounts.c.id).where(collects(), *conditions).order_by(accounts.c.id)).all()
+
+
+def _month_again(connection: Connection, slot: str, again: MonthAgain) -> list[NewRun]:
+    # Slots begin with the local time of their fire, so that they sort by it.
+    mark = f" {again.name}"
+    since_due = and_(runs.c.slot >= again.due.isoformat(), runs.c.slot.endswith(mark))
+    settled = or_(runs.c.state != RunState.FAILED.value, runs.c.slot >= again.today.isoformat())
+    planned = exists().where(
+        runs.c.account_id == accounts.c.id, runs.c.kind == RunKind.SCHEDULED.value, since_due, settled
+    )
+    known = true() if again.known_by is None else accounts.c.created_at < again.known_by
+    return [
+        NewRun(account, RunKind.SCHEDULED, slot + mark, again.days)
+        for account in _collecting(connection, ~planned, known)
+    ]
 
 
 def _record_fire(connection: Connection, slot: str) -> None:

@@ -1,7 +1,5 @@
 """What readers ask of the ledger's runs and coverage."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,12 +9,13 @@ from sqlalchemy import Connection, func, or_, select
 
 from shared.core.costs import CoverageState
 from shared.core.days import DayRange
-from shared.core.errors import RequestError, UnknownRunError
+from shared.core.errors import UnknownRunError
 from shared.core.runs import Run, RunKind, RunState
 from shared.ledger.accounts import account_id
 from shared.ledger.cost_queries import CostQuery, CostReport, costs
+from shared.ledger.cursors import cursor_after, read_cursor
 from shared.ledger.database import Database
-from shared.ledger.rows import LARGEST_ID, RUN_QUERY, run_by_id, run_of
+from shared.ledger.rows import RUN_QUERY, run_by_id, run_of
 from shared.ledger.tables import accounts, runs
 from shared.ledger.tables import coverage as coverage_table
 
@@ -89,7 +88,7 @@ def find_runs(
     """
     query = RUN_QUERY.order_by(runs.c.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(runs.c.id < _read_cursor(cursor))
+        query = query.where(runs.c.id < read_cursor(cursor))
     if state is not None:
         query = query.where(runs.c.state == state.value)
     if kind is not None:
@@ -99,7 +98,7 @@ def find_runs(
             query = query.where(runs.c.account_id == account_id(connection, account))
         found = [run_of(row) for row in connection.execute(query)]
     page = found[:limit]
-    return RunPage(page, _cursor(page[-1].id) if len(found) > limit else None)
+    return RunPage(page, cursor_after(page[-1].id) if len(found) > limit else None)
 
 
 def coverage(db: Database, *, days: DayRange, account: str | None = None) -> list[AccountCoverage]:
@@ -154,19 +153,3 @@ def _covered(connection: Connection, days: DayRange, only: int | None) -> dict[t
 
 def _missing(day: date) -> CoveredDay:
     return CoveredDay(day, CoverageState.MISSING, 0, None)
-
-
-def _cursor(run_id: int) -> str:
-    return base64.urlsafe_b64encode(f"before:{run_id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> int:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        prefix, _, number = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition(":")
-        run_id = int(number) if prefix == "before" and number.isdecimal() else 0
-    except (binascii.Error, ValueError):
-        run_id = 0
-    if not 0 < run_id <= LARGEST_ID:
-        raise RequestError(field="cursor", problem="is not one that was given out", allowed="the `next` of a page")
-    return run_id

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from shared.core.costs import CostRow, CoverageState, FetchedCosts
 from shared.core.days import DayRange, contiguous
+from shared.core.revisions import Change, changes, sums_by_service
 from shared.core.runs import RunState
 from shared.ledger.answers import check
 from shared.ledger.clock import now
@@ -19,6 +20,7 @@ from shared.ledger.database import Database
 from shared.ledger.endings import Outcome, end_attempt
 from shared.ledger.lease import Claim
 from shared.ledger.money import exact_text
+from shared.ledger.restating import Cause, record, sums_stored
 from shared.ledger.tables import accounts, costs, coverage, runs
 from shared.observability.failpoints import Write
 
@@ -32,13 +34,14 @@ INSERT: Final = f"INSERT INTO costs ({', '.join(COLUMNS)}) VALUES ({', '.join('?
 class Stored:
     """What became of an answer: days stored, days that keep what they had and are suspect, days with newer data.
 
-    `rows` counts the cost rows stored.
+    `rows` counts the cost rows stored. `changed` is what is different of days that had been collected before.
     """
 
     rows: int
     days: tuple[date, ...]
     suspect: tuple[date, ...]
     left_alone: tuple[date, ...]
+    changed: tuple[Change, ...] = ()
 
 
 class KnownDay(NamedTuple):
@@ -53,8 +56,8 @@ def store(db: Database, claim: Claim, fetched: FetchedCosts) -> Stored | None:
     """Replace the days of the claim's run by `fetched` and end the run; None when it is no longer the claim's.
 
     Days that were stored from data fetched later are left alone. A day that had rows and is now answered with none
-    keeps them and becomes suspect; one that never had any is complete with 0. Raises ProviderError for an answer that
-    cannot be kept exactly (see `answers.check`).
+    keeps them and becomes suspect; one that never had any is complete with 0. What changes of a day that was collected
+    before is kept as revisions. Raises ProviderError for an answer that cannot be kept exactly (see `answers.check`).
     """
     rows = list(fetched.rows)
     check(rows, claim.run.days)
@@ -66,13 +69,17 @@ def store(db: Database, claim: Claim, fetched: FetchedCosts) -> Stored | None:
         known = _known(connection, account, claim.run.days)
         outcome = decide(claim.run.days, claim.fetch_seq, known, counts)
         kept = set(outcome.days)
-        _replace(connection, account, outcome.days, [row for row in rows if row.day in kept])
+        again = kept & known.keys()
+        before = sums_stored(connection, account, (day for day in again if known[day].rows))
+        changed = changes(before, sums_by_service(_of(again, rows, counts)))
+        _replace(connection, account, outcome.days, _of(kept, rows, counts))
         at = now(connection)
+        record(connection, Cause(account, claim.run.id, at), changed)
         new = [_covered(day, counts[day], at, estimated=day in fetched.estimated_days) for day in outcome.days]
         new += [_suspect(day, known[day], at) for day in outcome.suspect]
         _cover(connection, account, claim, new)
         _finish(connection, account, claim, outcome.rows)
-        return outcome
+        return replace(outcome, changed=tuple(changed))
 
 
 def decide(days: DayRange, fetch_seq: int, known: Mapping[date, KnownDay], counts: Mapping[date, int]) -> Stored:
@@ -111,6 +118,13 @@ def _known(connection: Connection, account: int, days: DayRange) -> dict[date, K
         coverage.c.account_id == account, coverage.c.day.between(days.start, days.end)
     )
     return {row.day: KnownDay(row.rows, row.collected_at, row.fetch_seq) for row in connection.execute(query)}
+
+
+def _of(days: Collection[date], rows: Sequence[CostRow], counts: Mapping[date, int]) -> Sequence[CostRow]:
+    """The rows of `days`: mostly all or none of them, and there may be millions."""
+    if not days:
+        return ()
+    return rows if counts.keys() <= set(days) else [row for row in rows if row.day in days]
 
 
 def _replace(connection: Connection, account: int, days: Collection[date], rows: Sequence[CostRow]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from shared.ledger.columns import Instant, Money, SerialKey
+from shared.ledger.columns import Instant, Money, MoneySum, SerialKey
 
 metadata: Final = MetaData(
     naming_convention={
@@ -208,10 +208,10 @@ revisions: Final = Table(
     Column("day", Date, nullable=False),
     Column("service", Text, nullable=False),
     Column("currency", Text, nullable=False),
-    Column("billed_before", Money),
-    Column("billed_after", Money),
-    Column("effective_before", Money),
-    Column("effective_after", Money),
+    Column("billed_before", MoneySum),
+    Column("billed_after", MoneySum),
+    Column("effective_before", MoneySum),
+    Column("effective_after", MoneySum),
     Column("changed_at", Instant, nullable=False),
     # Runs are forgotten after a time, what they changed is not.
     Column("run_id", BigInteger, nullable=False),

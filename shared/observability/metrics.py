@@ -113,6 +113,12 @@ ROWS_STORED: Final = Counter(
     ["provider"],
     registry=REGISTRY,
 )
+DAYS_RESTATED: Final = Counter(
+    "holdfast_days_restated",
+    "Account-days whose costs were different when they were collected again.",
+    ["provider"],
+    registry=REGISTRY,
+)
 CLAIMS: Final = Counter(
     "holdfast_run_claims",
     "Claims by outcome (claimed, stale) and mode (queue, direct).",

@@ -18,6 +18,7 @@ from shared.core.runs import RunKind, RunState
 from shared.ledger.anomaly_queries import AnomalyQuery
 from shared.ledger.migrate import Migrator
 from shared.ledger.queries import CostQuery
+from shared.ledger.revisions import RevisionFilter
 from shared.redis_link import LinkConfig, RedisLink
 from status_api.collaborators import Ledger, Link
 from status_api.ledger import DatabaseLedger
@@ -125,6 +126,7 @@ def test_an_account_that_is_not_there_is_unknown(ledger: Ledger):
         lambda: ask(ledger, ["nobody"]),
         lambda: ledger.runs(RunFilter(account="nobody")),
         lambda: ledger.coverage(DAYS, "nobody"),
+        lambda: ledger.revisions(RevisionFilter(account="nobody")),
         lambda: ledger.data_version("nobody"),
         lambda: ledger.anomalies(AnomalyQuery(days=DAYS, account="nobody")),
         lambda: ledger.budgets("nobody"),
@@ -150,6 +152,7 @@ def test_a_cursor_that_was_never_given_out_is_refused(ledger: Ledger):
     for wrong in (
         lambda: ledger.runs(RunFilter(cursor="nonsense")),
         lambda: ledger.anomalies(AnomalyQuery(days=DAYS, cursor="nonsense")),
+        lambda: ledger.revisions(RevisionFilter(cursor="nonsense")),
     ):
         with pytest.raises(RequestError) as caught:
             wrong()

@@ -39,6 +39,7 @@ def test_a_clock_an_hour_forth_and_back_takes_no_run_from_its_holder_and_fires_o
     settings = {
         # Within the hour that the clock is set forth, and not before.
         "COST_SCHEDULE": f"{(datetime.now(UTC) + timedelta(minutes=30)).minute} * * * *",
+        "COST_RESTATE_DAYS": "0",
         "COST_LOOKBACK_DAYS": "3",
         "COST_WINDOW_DAYS": "3",
         "RUN_LEASE_S": str(LEASE_S),

@@ -124,7 +124,7 @@ def test_coverage_shows_collected_and_missing_days(api, database):
     assert len(api.get("/api/v1/coverage?account=two").json["accounts"]) == 1
 
 
-@pytest.mark.parametrize("path", ["costs", "coverage", "runs"])
+@pytest.mark.parametrize("path", ["costs", "coverage", "revisions", "runs"])
 def test_an_unknown_account_is_a_404_everywhere(api, path):
     assert api.get(f"/api/v1/{path}?account=nobody").status_code == 404
     assert api.post("/api/v1/runs", {"account": "nobody"}).status_code == 404
@@ -247,7 +247,7 @@ def test_a_killed_redis_is_a_503_that_says_when_to_come_back_and_data_goes_on(ap
         assert answer.headers["retry-after"] == str(answer.json["retryAfter"])
         assert answer.json["status"] == answer.json["details"]["connectionState"] == "connecting"
     assert api.get("/api/v1/costs").headers["x-cache"] == "bypass"
-    for path in ("/api/v1/coverage", "/api/v1/runs"):
+    for path in ("/api/v1/coverage", "/api/v1/revisions", "/api/v1/runs"):
         assert api.get(path).status_code == 200
     assert api.post("/api/v1/runs", {"account": "one"}).json["dispatch"] == "deferred"
 
@@ -294,7 +294,7 @@ def test_a_database_that_is_away_is_a_503_on_data_routes_and_redis_routes_go_on(
         migrator.start()
     try:
         lost = Client(replace(api.collaborators, ledger=DatabaseLedger(nowhere, migrator)), api.described)
-        for path in ("/api/v1/costs", "/api/v1/coverage", "/api/v1/runs", "/api/v1/runs/1"):
+        for path in ("/api/v1/costs", "/api/v1/coverage", "/api/v1/revisions", "/api/v1/runs", "/api/v1/runs/1"):
             answer = lost.get(path)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
             assert "planted" not in answer.text

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,36 @@ def test_two_currencies_are_never_added_together(holdfast, place) -> None:
     ]
 
 
+def test_restated_days_are_shown_with_old_and_new_and_the_difference(holdfast, place) -> None:
+    assert holdfast("revisions").err.startswith("No day was restated.")
+    day = DayRange(date(2026, 1, 5), date(2026, 1, 5))
+    asked = ("collect", "--account", "shop", "--start", "2026-01-05", "--end", "2026-01-05")
+    for services in ({"Compute": "1200", "Disk": "5"}, {"Compute": "1234.567", "Disc": "5"}):
+        holdfast(*asked)
+        with ledger(place) as db:
+            claim = claim_next_due(db, holder="test")
+            assert claim is not None
+            rows = [
+                CostRow(day.start, "a1", "AWS", name, "Usage", "USD", Decimal(billed), Decimal(5))
+                for name, billed in services.items()
+            ]
+            store(db, claim, FetchedCosts(rows))
+    shown = holdfast("revisions", "--start", "2026-01-01")
+    lines = [line.split() for line in shown.out.splitlines() if line]
+    assert lines[0] == ["2026-01-05"]
+    assert [(line[0], line[1], *line[3:7]) for line in lines[2:]] == [
+        ("shop", "Disk", "5.00", "-", "-5.00", "-5.00"),
+        ("shop", "Disc", "-", "5.00", "+5.00", "+5.00"),
+        ("shop", "Compute", "1,200.00", "1,234.57", "+34.57", "0"),
+    ]
+    first = holdfast("revisions", "--limit", "2", "--json").document
+    assert [one["service"] for one in first["revisions"]] == ["Disk", "Disc"]
+    (last,) = holdfast("revisions", "--cursor", first["next"], "--json").document["revisions"]
+    assert last["billed"] == {"before": "1200", "after": "1234.567"}
+    assert last["effective"] == {"before": "5", "after": "5"}
+    assert holdfast("revisions", "--start", "2026-01-06", "--json").document == {"revisions": [], "next": None}
+
+
 def test_piped_output_is_plain_and_never_cut(holdfast, place) -> None:
     holdfast("collect", "--account", "shop")
     work_all(place)
@@ -249,6 +279,10 @@ def test_a_run_that_failed_is_told_with_its_cure_and_fails_the_command(holdfast,
         (["costs", "--metric", "list"], ["--metric", "allowed: billed, effective"]),
         (["runs", "--state", "done"], ["--state", "succeeded"]),
         (["runs", "--cursor", "nonsense"], ["cursor"]),
+        (["revisions", "--cursor", "nonsense"], ["cursor"]),
+        (["revisions", "--account", "shpo"], ["No account named 'shpo'"]),
+        (["revisions", "--end", "2999-01-01"], ["lies in the future"]),
+        (["revisions", "--start", "2026-02-01", "--end", "2026-01-01"], ["swap the two"]),
         (["runs", "--limit", "0"], ["--limit"]),
         (["runs", "--colour"], ["No such option: --colour"]),
         (["colect"], ["colect"]),

@@ -26,10 +26,12 @@ from tests.support.ledger import FakeSender, claimed, collected, cost_row, reque
 pytestmark = pytest.mark.integration
 
 WEEK = DayRange(date(2026, 1, 1), date(2026, 1, 7))
+RESTATED = DayRange(date(2026, 1, 3), date(2026, 1, 3))
 BROKEN = ProviderError(code="FOCUS_BAD_ROW", summary="row 7 has no day", hint="Export it again.", permanent=True)
 
 # What to do to a sound ledger so that exactly this invariant's statement finds it. Run 1 of account 1 has succeeded,
-# run 2 of account 1 has failed, run 3 of account 2 is running, run 4 of account 3 was requested with a key.
+# run 2 of account 1 has failed, run 3 of account 2 is running, run 4 of account 3 was requested with a key. Runs 5 and
+# 6 have restated a day of account 1.
 DAMAGE = {
     "one_coverage_row": ["INSERT INTO coverage SELECT * FROM coverage WHERE day = '2026-01-02'"],
     "costs_are_covered": ["DELETE FROM coverage WHERE day = '2026-01-02'"],
@@ -39,6 +41,11 @@ DAMAGE = {
     "coverage_by_its_fetch": ["UPDATE coverage SET run_id = 99 WHERE day = '2026-01-02'"],
     "successes_are_covered": ["UPDATE runs SET end_day = '2026-01-08' WHERE id = 1"],
     "versions_count_stores": ["UPDATE accounts SET data_version = 0 WHERE id = 1"],
+    "last_revision_is_stored": ["UPDATE costs SET effective = '77' WHERE day = '2026-01-03'"],
+    "revisions_are_a_chain": ["UPDATE revisions SET effective_before = NULL WHERE id = 2"],
+    "revisions_change_something": [
+        "UPDATE revisions SET billed_before = billed_after, effective_before = effective_after WHERE id = 1"
+    ],
     "one_running_run": ["INSERT INTO runs SELECT * FROM runs WHERE id = 3"],
     "ended_or_open": ["UPDATE runs SET finished_at = NULL WHERE id = 1"],
     "running_is_held": ["UPDATE runs SET holder = NULL WHERE id = 3"],
@@ -73,12 +80,14 @@ def broken(db: Database) -> list[str]:
 
 @pytest.fixture
 def ledger(database: Database) -> Database:
-    """A sound ledger with a run of each kind: succeeded, failed, running, and requested with a key."""
+    """A sound ledger with a run of each kind (succeeded, failed, running, requested with a key), one day restated."""
     with_accounts(database, "a", "b", "c")
     collected(database, "a", WEEK, [cost_row(day) for day in WEEK])
     assert fail_attempt(database, claimed(database, "a", WEEK), BROKEN, RetryPolicy())
     claimed(database, "b", WEEK)
     request_runs(database, accounts=["c"], days=WEEK, key="once")
+    for amount in ("2", "3"):
+        collected(database, "a", RESTATED, [cost_row(RESTATED.start, billed=amount)])
     return database
 
 

@@ -30,6 +30,7 @@ from shared.core.errors import IdempotencyConflictError, ProviderError, RunFinis
 from shared.core.runs import RetryPolicy, Run, RunKind, RunReady, RunState
 from shared.ledger import claims
 from shared.ledger.accounts import AccountFacts, list_accounts, sync_accounts
+from shared.ledger.checking import check
 from shared.ledger.clock import now
 from shared.ledger.columns import exact_sum
 from shared.ledger.database import Database
@@ -40,7 +41,7 @@ from shared.ledger.meta import ledger_id
 from shared.ledger.migrate import upgrade
 from shared.ledger.planning import plan_catchup, plan_scheduled, request_runs
 from shared.ledger.store import store
-from shared.ledger.tables import accounts, attempts, costs, coverage, runs
+from shared.ledger.tables import accounts, attempts, costs, coverage, revisions, runs
 from tests.support.ledger import FakeSender, cost_row
 from tests.support.ledger_model import Model, ModelAccount, ModelClaim, ModelRun
 
@@ -387,6 +388,13 @@ class LedgerMachine(RuleBasedStateMachine):
             assert (state, count, fetch_seq) == (suspect, len(known.rows), known.fetch_seq)
 
     @invariant()
+    def every_change_of_a_stored_day_is_kept_and_nothing_else(self) -> None:
+        changed = (revisions.c.day, revisions.c.service, revisions.c.billed_before, revisions.c.billed_after)
+        query = select(accounts.c.name, *changed).join_from(revisions, accounts).order_by(revisions.c.id)
+        with self.db.read() as connection:
+            assert [tuple(row) for row in connection.execute(query)] == self.model.revisions
+
+    @invariant()
     def caches_can_tell_when_an_account_changed(self) -> None:
         found = {account.name: account.data_version for account in list_accounts(self.db)}
         assert found == {name: account.version for name, account in self.model.accounts.items()}
@@ -413,6 +421,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.an_undisturbed_hour()
         self.every_run_is_where_the_model_has_it()
         self.every_day_is_stored_once_and_as_it_was_last_fetched()
+        assert [finding for finding in check(self.db, grace_s=0, at_rest=True) if finding.broken] == []
         sums = self.model.sums()
         for name in NAMES:
             for day in ALL_DAYS:

@@ -1,17 +1,20 @@
 """Planning: once, whatever plans; gaps alone; what was given up waits for the next fire."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from shared.core.days import DayRange
 from shared.core.errors import IdempotencyConflictError, ProviderError, RequestError, UnknownAccountError
+from shared.core.months import MonthAgain
 from shared.core.runs import RetryPolicy, RunKind, RunState
 from shared.ledger.accounts import list_accounts, sync_accounts
-from shared.ledger.claims import cancel_run, fail_attempt
+from shared.ledger.claims import cancel_run, claim_next_due, fail_attempt
 from shared.ledger.planning import plan_catchup, plan_scheduled, request_runs
 from shared.ledger.queries import find_runs, get_run
+from shared.ledger.tables import accounts
 from tests.support.ledger import JANUARY, claimed, collected, cost_row, requested, with_accounts
 
 pytestmark = pytest.mark.integration
@@ -240,3 +243,83 @@ def test_a_run_knows_what_it_was_planned_for(database):
     assert get_run(database, run.id) == run
     assert (run.attempt, run.failures, run.state, run.provider) == (1, 0, RunState.PENDING, "focus")
     assert (run.not_before, run.started_at, run.finished_at, run.rows, run.error) == (None, None, None, None, None)
+
+
+OCTOBER = DayRange(date(2026, 10, 1), date(2026, 10, 31))
+
+
+def month_again(db, due: int, today: int, *, time: str = "02:00", known_by: datetime | None = None) -> list[str]:
+    """The accounts that get a run over October by the fire of November `today`."""
+    again = MonthAgain(OCTOBER, date(2026, 11, due), date(2026, 11, today), known_by)
+    found = plan_scheduled(db, slot=f"2026-11-{today:02}T{time}", days=WEEK, again=again)
+    months = [run for run in found if run.days == OCTOBER]
+    # The window goes first, and is what it would be without a month.
+    assert [run.days for run in found[: len(found) - len(months)]] == [WEEK] * (len(found) - len(months))
+    assert all(run.kind is RunKind.SCHEDULED for run in months)
+    return [run.account for run in months]
+
+
+def test_a_month_is_collected_again_by_runs_of_its_own_after_those_of_the_window(database):
+    with_accounts(database, "corp", "lab", "old", paused=["old"])
+    assert month_again(database, 3, 3) == ["corp", "lab"]
+    runs = find_runs(database, account="corp").runs
+    assert [(run.slot, run.days) for run in runs] == [("2026-11-03T02:00 2026-10", OCTOBER), ("2026-11-03T02:00", WEEK)]
+
+
+def test_a_month_is_collected_again_once_for_each_day_that_asks(database):
+    with_accounts(database, "corp")
+    asked = [(3, 3, "02:00"), (3, 3, "14:00"), (3, 4, "02:00"), (5, 5, "02:00"), (5, 9, "02:00"), (10, 12, "02:00")]
+    found = [bool(month_again(database, due, today, time=time)) for due, today, time in asked]
+    # Nothing fired on the 10th: the fire of the 12th does it.
+    assert found == [True, False, False, True, False, True]
+
+
+def test_a_day_that_asks_finds_the_run_of_the_day_before_it_no_reason_to_leave_out_its_own(database):
+    with_accounts(database, "corp")
+    month_again(database, 3, 4)
+    assert month_again(database, 5, 5) == ["corp"]
+
+
+def test_a_month_whose_run_failed_is_planned_again_once_a_day_and_one_that_was_cancelled_is_not(database):
+    with_accounts(database, "corp", "lab")
+    month_again(database, 10, 10)
+    for run in find_runs(database).runs:
+        if run.account == "lab" or run.days == WEEK:
+            cancel_run(database, run.id)
+    failed = claim_next_due(database, holder="w")
+    assert failed is not None
+    fail_attempt(database, failed, BROKEN, GIVE_UP)
+    assert month_again(database, 10, 10, time="14:00") == []
+    assert month_again(database, 10, 11) == ["corp"]
+    assert month_again(database, 10, 12) == []
+
+
+def test_an_account_that_came_after_the_fire_that_was_missed_has_nothing_to_make_up_for(database):
+    with_accounts(database, "corp", "lab")
+    fire = datetime(2026, 11, 10, 2, tzinfo=UTC)
+    with database.write() as connection:
+        for name, came in (("corp", fire - timedelta(seconds=1)), ("lab", fire + timedelta(seconds=1))):
+            connection.execute(update(accounts).where(accounts.c.name == name).values(created_at=came))
+    assert month_again(database, 10, 11, known_by=fire) == ["corp"]
+
+
+def test_a_resumed_account_makes_up_for_the_month(database):
+    with_accounts(database, "corp", "lab", paused=["lab"])
+    assert month_again(database, 10, 10) == ["corp"]
+    with_accounts(database, "corp", "lab")
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    assert month_again(database, 10, 14, known_by=later) == ["lab"]
+
+
+def test_the_window_alone_never_passes_for_the_month(database):
+    with_accounts(database, "corp")
+    plan_scheduled(database, slot="2026-11-10T02:00", days=OCTOBER)
+    again = MonthAgain(OCTOBER, date(2026, 11, 10), date(2026, 11, 10), None)
+    assert len(plan_scheduled(database, slot="2026-11-10T02:00", days=OCTOBER, again=again)) == 1
+
+
+def test_any_number_of_schedulers_plan_a_month_once(database):
+    with_accounts(database, "corp", "lab")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: month_again(database, 3, 3), range(4)))
+    assert sorted(account for one in found for account in one) == ["corp", "lab"]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import update
 
 from scheduler.catchup import Clocks, Planner, Span
 from scheduler.ledger import SchedulerLedger
@@ -19,7 +20,7 @@ from shared.ledger.database import Database
 from shared.ledger.planning import plan_catchup
 from shared.ledger.queries import coverage, find_runs
 from shared.ledger.store import store
-from shared.ledger.tables import fires
+from shared.ledger.tables import accounts, fires
 
 pytestmark = pytest.mark.integration
 
@@ -48,13 +49,15 @@ class Rig:
     def current(self) -> list[SimpleNamespace]:
         return self.accounts
 
-    def start(self, line: str = "0 2 * * *", zone: str = "UTC", *, together: bool = False) -> None:
+    def start(
+        self, line: str = "0 2 * * *", zone: str = "UTC", *, together: bool = False, restate: tuple[int, ...] = ()
+    ) -> None:
         """A scheduler started now, in place of what ran, or `together` with it."""
         ledger = SchedulerLedger(self.db, cast("Any", self))
         planner = Planner(
             ledger,
             Timetable.of(line, zone),
-            Span(WINDOW_DAYS, LOOKBACK_DAYS),
+            Span(WINDOW_DAYS, LOOKBACK_DAYS, restate),
             clocks=Clocks(lambda: self.now, lambda: self.monotonic_s),
             planned=lambda: None,
         )
@@ -101,6 +104,15 @@ class Rig:
     def runs(self, kind: RunKind, account: str = "corp") -> list[Run]:
         """Oldest first."""
         return find_runs(self.db, kind=kind, account=account, limit=1000).runs[::-1]
+
+    def known_since(self, moment: str) -> None:
+        """As if the ledger had come to know every account then: its own clock is the real one."""
+        with self.db.write() as connection:
+            connection.execute(update(accounts).values(created_at=utc(moment)))
+
+    def months(self, account: str = "corp") -> list[str]:
+        """The slots of runs over whole months, oldest first."""
+        return [run.slot for run in self.runs(RunKind.SCHEDULED, account) if len(run.days) > WINDOW_DAYS]
 
     def slots(self) -> list[str]:
         return [run.slot for run in self.runs(RunKind.SCHEDULED)]
@@ -325,3 +337,92 @@ def test_schedulers_of_two_schedules_during_a_rolling_restart_lose_nothing_and_d
     assert rig.covered() == DayRange(date(2026, 7, 4), date(2026, 7, 12))
     assert rig.slots() == ["2026-07-11T02:00", "2026-07-12T02:00", "2026-07-13T02:00"]
     assert len(rig.runs(RunKind.CATCHUP)) == 1
+
+
+RESTATE = (3, 5, 10)
+
+
+def test_the_month_before_is_collected_again_on_each_restate_day_and_on_no_other(database):
+    rig = Rig(database, "2026-06-29T12:00")
+    rig.start(restate=RESTATE)
+    rig.until("2026-07-13T12:00")
+    assert rig.months() == ["2026-07-03T02:00 2026-06", "2026-07-05T02:00 2026-06", "2026-07-10T02:00 2026-06"]
+    assert {run.days for run in rig.runs(RunKind.SCHEDULED) if run.slot in rig.months()} == {
+        DayRange(date(2026, 6, 1), date(2026, 6, 30))
+    }
+    # Each is there besides the window of its fire, and was planned after it.
+    slots = rig.slots()
+    assert all(slots.index(slot) == slots.index(slot[:16]) + 1 for slot in rig.months())
+
+
+@pytest.mark.parametrize(
+    ("off", "on", "months"),
+    [
+        ("2026-07-02T12:00", "2026-07-04T12:00", ["2026-07-05T02:00 2026-06", "2026-07-10T02:00 2026-06"]),
+        ("2026-07-02T12:00", "2026-07-06T12:00", ["2026-07-07T02:00 2026-06", "2026-07-10T02:00 2026-06"]),
+        ("2026-07-09T12:00", "2026-07-12T12:00", [*(f"2026-07-{day}T02:00 2026-06" for day in ("03", "05", "13"))]),
+        ("2026-07-02T12:00", "2026-07-29T12:00", ["2026-07-30T02:00 2026-06"]),
+        ("2026-07-02T12:00", "2026-08-01T12:00", []),
+    ],
+    ids=["the fifth does for the third", "both", "the tenth alone", "all, until the month ends", "a whole month"],
+)
+def test_a_machine_that_was_off_makes_up_for_the_month_once(sqlite_database, off, on, months):
+    rig = Rig(sqlite_database, "2026-06-29T12:00")
+    rig.start(restate=RESTATE)
+    rig.known_since("2026-06-29T12:00")
+    rig.until(off)
+    rig.planners.clear()
+    rig.until(on)
+    rig.start(restate=RESTATE)
+    rig.until("2026-08-02T12:00")
+    assert [slot for slot in rig.months() if slot.endswith("2026-06")] == months
+
+
+def test_a_machine_that_slept_fires_once_and_plans_one_month(sqlite_database):
+    rig = Rig(sqlite_database, "2026-07-02T12:00")
+    rig.start(restate=RESTATE)
+    rig.known_since("2026-07-02T12:00")
+    rig.step(timedelta(days=9))
+    assert rig.months() == ["2026-07-11T02:00 2026-06"]
+
+
+def test_several_fires_of_a_restate_day_and_several_schedulers_plan_one_month(database):
+    rig = Rig(database, "2026-07-02T12:00")
+    rig.start("0 */4 * * *", restate=RESTATE)
+    rig.start("0 1-23/4 * * *", together=True, restate=RESTATE)
+    rig.until("2026-07-04T12:00")
+    assert rig.months() == ["2026-07-03T00:00 2026-06"]
+
+
+def test_a_month_whose_run_failed_is_tried_again_at_the_next_days_fire(sqlite_database):
+    rig = Rig(sqlite_database, "2026-07-09T12:00")
+    rig.start("0 2,14 * * *", restate=(10,))
+    rig.known_since("2026-07-09T12:00")
+    rig.collect()
+    rig.until("2026-07-10T12:00", collect=False)
+    assert rig.fail() == 2
+    rig.until("2026-07-13T12:00")
+    assert rig.months() == ["2026-07-10T02:00 2026-06", "2026-07-11T02:00 2026-06"]
+
+
+def test_the_clocks_changing_on_a_restate_day_neither_doubles_nor_swallows_the_month(sqlite_database):
+    rig = Rig(sqlite_database, "2026-03-27T12:00")
+    rig.start("30 2 * * *", "Europe/Berlin", restate=(28,))
+    rig.known_since("2026-03-27T12:00")
+    rig.planners.clear()
+    rig.until("2026-03-28T12:00")
+    # The fire that makes up for the 28th is the one that the clock skips.
+    rig.start("30 2 * * *", "Europe/Berlin", restate=(28,))
+    rig.until("2026-03-31T12:00")
+    assert rig.months() == ["2026-03-29T02:30 2026-02"]
+
+
+def test_an_account_that_joins_after_a_restate_day_waits_for_the_next_one(sqlite_database):
+    rig = Rig(sqlite_database, "2026-07-02T12:00")
+    rig.start(restate=RESTATE)
+    rig.until("2026-07-03T12:00")
+    rig.configure("corp", "new")
+    rig.until("2026-07-03T14:00")
+    rig.known_since("2026-07-03T13:00")
+    rig.until("2026-07-06T12:00")
+    assert rig.months("new") == ["2026-07-05T02:00 2026-06"]

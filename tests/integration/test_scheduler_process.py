@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 DEFERRED = "Could not schedule Daily Cost Collection Job - Redis may not be ready yet"
 SCHEDULED = "Daily Cost Collection Job scheduled successfully"
-EVERY_MINUTE = {"COST_SCHEDULE": "* * * * *"}
+EVERY_MINUTE = {"COST_SCHEDULE": "* * * * *", "COST_RESTATE_DAYS": "0"}
 # After a loss, one attempt at once and the next one so late that only a look finds Redis back in time.
 RARE_ATTEMPTS = {"REDIS_RETRY_FIRST_DELAY_S": "600", "REDIS_RETRY_MAX_DELAY_S": "600"}
 

@@ -33,12 +33,14 @@ from shared.core.errors import (
 )
 from shared.core.exports import StoredRow
 from shared.core.health import CheckResult, CheckStatus, RedisDetails, RedisHealth
+from shared.core.revisions import Amounts, Change, Service
 from shared.core.runs import OPEN_STATES, Run, RunError, RunKind, RunState
 from shared.ledger.accounts import LedgerAccount
 from shared.ledger.anomaly_queries import AnomalyPage, AnomalyQuery, KnownAnomaly
 from shared.ledger.backfill import AccountBackfill, Backfill, BackfillAsked
 from shared.ledger.exporting import ExportQuery
 from shared.ledger.queries import AccountCoverage, CostQuery, CostReport, CoveredDay, RunPage
+from shared.ledger.revisions import Revision, RevisionFilter, RevisionPage
 from shared.ledger.standing import AccountStanding
 from shared.messaging.depths import QueueDepth
 from shared.observability import metrics
@@ -149,6 +151,8 @@ REFUSED = Credential(
 )
 FAILED = RunError(code="FOCUS_NO_FILE", summary="No file matches", hint="Look at the account's path")
 
+HAD, HAS = Amounts(Decimal("1E+1"), Decimal("9.50")), Amounts(Decimal("12.340"), Decimal("-0.00"))
+
 
 @dataclass
 class FakeLedger:
@@ -168,6 +172,10 @@ class FakeLedger:
     )
     unusual: list[KnownAnomaly] = field(default_factory=list)
     limits: list[BudgetStatus] = field(default_factory=list)
+    history: Sequence[Revision] = (
+        Revision(2, "one", Change(Service(date(2026, 3, 1), "Compute", "USD"), HAD, HAS), NOW, 7),
+        Revision(1, "one", Change(Service(date(2026, 3, 1), "Disk", "USD"), None, HAS), NOW, 7),
+    )
     version: int = 1
     batches: Sequence[Sequence[StoredRow]] = ()
     # What an export ends with, after its batches.
@@ -224,6 +232,13 @@ class FakeLedger:
         known = [CoveredDay(day=day, state=CoverageState.COMPLETE, rows=3, collected_at=NOW) for day in days]
         known[-1] = CoveredDay(day=days.end, state=CoverageState.MISSING, rows=0, collected_at=None)
         return [AccountCoverage(account=name, provider="focus", days=known) for name in self.accounts]
+
+    def revisions(self, wanted: RevisionFilter) -> RevisionPage:
+        self._ask("revisions", wanted)
+        self._known(wanted.account)
+        if wanted.cursor not in {None, CURSOR}:
+            raise RequestError(field="cursor", problem="is not one that was given out", allowed="the `next` of a page")
+        return RevisionPage(revisions=list(self.history[: wanted.limit]), next=None)
 
     def costs(self, query: CostQuery) -> CostReport:
         self._ask("costs", query)

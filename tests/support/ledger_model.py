@@ -87,6 +87,8 @@ class Model:
     keys: dict[tuple[str, RunKind, str], tuple[int, DayRange]] = field(default_factory=dict)
     # By account, the number of its newest attempt.
     served: dict[str, int] = field(default_factory=dict)
+    # Account, day, service, what it cost before and since.
+    revisions: list[tuple[str, date, str, Decimal | None, Decimal | None]] = field(default_factory=list)
 
     def hear_of(self, fire: str) -> None:
         if fire not in self.fires:
@@ -198,9 +200,17 @@ class Model:
                 continue
             suspect = not rows and was is not None and bool(was.rows)
             kept = was.rows if suspect and was is not None else rows
+            if was is not None:
+                self._revise(run.account, day, was.rows, kept)
             self.days[run.account, day] = ModelDay(suspect, kept, claim.fetch_seq, len(self.fires))
         self.accounts[run.account].version += 1
         self.end(run, RunState.SUCCEEDED)
+
+    def _revise(self, account: str, day: date, before: Iterable[CostRow], after: Iterable[CostRow]) -> None:
+        old, new = ({row.service: row.billed for row in rows} for rows in (before, after))
+        for service in sorted({*old, *new}):
+            if old.get(service) != new.get(service):
+                self.revisions.append((account, day, service, old.get(service), new.get(service)))
 
     def sums(self) -> dict[tuple[str, date], Decimal]:
         """What each account-day that has rows costs."""

@@ -109,7 +109,7 @@ class Soak:
     def run(self) -> list[str]:
         """Tell the story, let everybody finish, and ask the ledger."""
         self.expected = source(self.folder, ACCOUNTS, DAYS)
-        environment = {"COST_LOOKBACK_DAYS": str(DAYS), "COST_SCHEDULE": "* * * * *"}
+        environment = {"COST_LOOKBACK_DAYS": str(DAYS), "COST_SCHEDULE": "* * * * *", "COST_RESTATE_DAYS": "0"}
         self.db = Database(self.database_url)
         upgrade(self.db)
         sync_accounts(self.db, [(name, "focus", False) for name in ACCOUNTS])

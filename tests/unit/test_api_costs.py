@@ -10,6 +10,7 @@ import redis
 from shared.core.costs import Metric
 from shared.core.days import DayRange
 from shared.core.errors import RedisUnavailableError
+from shared.ledger.revisions import RevisionFilter
 from shared.observability import metrics
 from status_api.bounded import BoundedCalls
 from status_api.cost_cache import MAX_VALUE_BYTES, TTL_S, CostKey
@@ -80,7 +81,7 @@ def test_a_mistake_is_a_400_that_names_its_field(api, query, field):
     assert api.ledger.asked == []
 
 
-@pytest.mark.parametrize("path", ["/api/v1/costs", "/api/v1/coverage", "/api/v1/runs"])
+@pytest.mark.parametrize("path", ["/api/v1/costs", "/api/v1/coverage", "/api/v1/revisions", "/api/v1/runs"])
 def test_an_unknown_account_is_a_404(api, path):
     answer = api.get(f"{path}?account=nobody")
     assert answer.status_code == 404
@@ -239,3 +240,61 @@ def test_a_day_ends_at_midnight_utc():
         tomorrow = (moment + timedelta(days=1)).date()
         assert api.get(f"/api/v1/costs?end={tomorrow}").status_code == 400
         assert api.get(f"/api/v1/costs?end={moment.date()}").status_code == 200
+
+
+def test_revisions_show_what_restated_days_were(api):
+    answer = api.get("/api/v1/revisions?account=one&start=2026-03-01&end=2026-03-02&limit=1")
+    assert answer.json == {
+        "revisions": [
+            {
+                "id": "2",
+                "account": "one",
+                "day": "2026-03-01",
+                "service": "Compute",
+                "currency": "USD",
+                "billed": {"before": "10", "after": "12.34"},
+                "effective": {"before": "9.5", "after": "0"},
+                "changedAt": "2026-03-10T12:30:15.123Z",
+                "runId": "7",
+            }
+        ],
+        "next": None,
+    }
+    assert api.ledger.calls("revisions") == [
+        (RevisionFilter("one", date(2026, 3, 1), date(2026, 3, 2), limit=1, cursor=None),)
+    ]
+
+
+def test_a_service_that_is_new_has_no_figure_before(api):
+    (_, new) = api.get("/api/v1/revisions").json["revisions"]
+    assert (new["billed"], new["effective"]) == ({"before": None, "after": "12.34"}, {"before": None, "after": "0"})
+
+
+def test_revisions_are_of_every_day_unless_asked_otherwise(api):
+    api.get("/api/v1/revisions")
+    api.get("/api/v1/revisions?start=2020-01-01")
+    assert api.ledger.calls("revisions") == [(RevisionFilter(),), (RevisionFilter(start=date(2020, 1, 1)),)]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("start=2026-03-11", "start"),
+        ("end=2026-02-30", "end"),
+        ("start=2026-03-02&end=2026-03-01", "end"),
+        ("start=2025-01-01&end=2026-03-01", "end"),
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("cursor=abc", "cursor"),
+        ("service=Compute", "service"),
+        ("account=", "account"),
+    ],
+)
+def test_mistakes_in_a_question_about_revisions_name_their_field(api, query, field):
+    answer = api.get(f"/api/v1/revisions?{query}")
+    assert answer.status_code == 400
+    assert answer.json["field"] == field
+
+
+def test_revisions_of_an_unknown_account_are_404(api):
+    assert api.get("/api/v1/revisions?account=nobody").status_code == 404

@@ -134,7 +134,7 @@ def test_bad_parameters_come_before_the_guard(api):
     assert api.get("/api/v1/queues?x=1").status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/api/v1/coverage", "/api/v1/runs", "/api/v1/costs"])
+@pytest.mark.parametrize("path", ["/api/v1/coverage", "/api/v1/revisions", "/api/v1/runs", "/api/v1/costs"])
 def test_data_is_served_while_redis_is_away(api, path):
     api.link.away()
     assert api.get(path).status_code == 200

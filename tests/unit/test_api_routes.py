@@ -19,6 +19,7 @@ from tests.support.api import a_run, make_api
 GETS = [
     "/api/v1/costs",
     "/api/v1/coverage",
+    "/api/v1/revisions",
     "/api/v1/runs",
     "/api/v1/runs/1",
     "/api/v1/accounts",

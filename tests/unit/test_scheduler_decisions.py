@@ -14,6 +14,7 @@ from scheduler.timetable import Fire, Timetable
 from shared.core.days import DayRange
 from shared.core.errors import DatabaseUnavailableError
 from shared.core.health import ErrorFacts, RedisDetails, RedisHealth
+from shared.core.months import MonthAgain
 from shared.core.runs import Run, RunKind, RunState
 from shared.ledger.dispatch import Dispatched
 from shared.ledger.lease import LeaseWatch, RunBeat
@@ -71,8 +72,9 @@ class Ledger:
         if self.away:
             raise DatabaseUnavailableError(summary="away")
 
-    def plan_scheduled(self, slot: str, days: DayRange) -> list[Run]:
-        return self._answer("scheduled", slot, f"{days.start}/{days.end}")
+    def plan_scheduled(self, slot: str, days: DayRange, again: MonthAgain | None) -> list[Run]:
+        month = (again.name,) if again else ()
+        return self._answer("scheduled", slot, f"{days.start}/{days.end}", *month)
 
     def plan_catchup(self, days: DayRange, fire: str) -> list[Run]:
         return self._answer("catchup", fire, f"{days.start}/{days.end}")
@@ -84,14 +86,16 @@ class Ledger:
 class Planning:
     """A planner of a daily job at 02:00, 7 days a window, 30 days a look back."""
 
-    def __init__(self, line: str = "0 2 * * *", zone: str = "UTC", start: datetime = START) -> None:
+    def __init__(
+        self, line: str = "0 2 * * *", zone: str = "UTC", start: datetime = START, restate: tuple[int, ...] = ()
+    ) -> None:
         self.clock = Clock(start)
         self.ledger = Ledger()
         self.planned = 0
         self.planner = Planner(
             self.ledger,
             Timetable.of(line, zone),
-            Span(7, 30),
+            Span(7, 30, restate),
             clocks=Clocks(lambda: self.clock.now, lambda: self.clock.monotonic_s),
             planned=self._count,
         )
@@ -124,6 +128,17 @@ def test_gaps_are_looked_for_every_minute_and_at_a_reconnection():
     planning.planner.turn()
 
     assert planning.ledger.kinds() == ["catchup"] * 4
+
+
+def test_a_fire_of_a_restate_day_asks_for_the_month_before_as_well():
+    planning = Planning(start=datetime(2026, 7, 3, 1, 59, tzinfo=UTC), restate=(3, 5))
+    planning.ledger.gaps = False
+    planning.planner.registered()
+    planning.turns(1)
+    planning.planner.fire()
+    planning.turns(1)
+    fires = [facts for facts in planning.ledger.asked if facts[0] == "scheduled"]
+    assert fires == [("scheduled", "2026-07-03T02:00", "2026-06-26/2026-07-02", "2026-06")]
 
 
 def test_when_no_gap_was_found_nothing_is_hurried():

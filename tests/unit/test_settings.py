@@ -121,6 +121,20 @@ def test_settings_are_frozen():
         load_settings().port = 1
 
 
+@pytest.mark.parametrize(
+    ("given", "days"), [("3,5,10", (3, 5, 10)), (" 10, 3,3 ", (3, 10)), ("28", (28,)), ("0", ()), ("", (3, 5, 10))]
+)
+def test_restate_days_are_days_of_the_month(monkeypatch, given, days):
+    monkeypatch.setenv("COST_RESTATE_DAYS", given)
+    assert load_settings().cost_restate_days == days
+
+
+@pytest.mark.parametrize("given", ["0,3", "29", "3,", "-3", "third", "3 5", "1.5", "100", "\u0663"])
+def test_restate_days_that_some_month_lacks_or_that_are_none_are_told(monkeypatch, given):
+    (problem,) = problems_of(monkeypatch, COST_RESTATE_DAYS=given)
+    assert problem.startswith("COST_RESTATE_DAYS: must be days of the month from 1 to 28")
+
+
 @pytest.mark.parametrize("given", ["10", "10:60", "24:00", "9:30", "10:00:00", "noon", "-1:00"])
 def test_a_deadline_that_is_no_time_of_day_is_told(monkeypatch, given):
     (problem,) = problems_of(monkeypatch, COST_DEADLINE=given)

@@ -3,12 +3,18 @@
 import errno
 import os
 import threading
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from shared.core.costs import FetchedCosts
 from shared.core.errors import DatabaseUnavailableError, ProviderError
+from shared.core.revisions import Amounts, Change, Service
 from shared.core.runs import RetryPolicy, RunState
+from shared.ledger.store import Stored
+from shared.observability import events, metrics
+from tests.support.logs import captured
 from tests.support.runs import claim, hint, run
 from tests.support.waiting import wait_for
 from workers import collect
@@ -41,7 +47,7 @@ class MemoryLedger:
         return self._do("claim", claim(ready.run_id))
 
     def store(self, held, fetched):
-        return self._do("store", len(fetched.rows))
+        return self._do("store", Stored(len(fetched.rows), (), (), ()))
 
     def fail(self, held, error, policy):
         self.error = error
@@ -61,6 +67,37 @@ def raising(error):
         raise error
 
     return fetch
+
+
+def changed(day, currency, before, after):
+    sides = (None if one is None else Amounts(Decimal(one), Decimal(one)) for one in (before, after))
+    return Change(Service(date(2026, 1, day), "compute", currency), *sides)
+
+
+def test_days_whose_costs_changed_are_told_in_one_line_and_counted():
+    changes = (changed(5, "EUR", "2.50", "2"), changed(5, "USD", None, "1E+3"), changed(7, "USD", "1.0", "1.25"))
+    before = metrics.DAYS_RESTATED.labels(provider="focus")._value.get()
+    with captured(fmt="json") as lines:
+        collector(MemoryLedger(store=[Stored(3, (), (), (), changes)])).on_hint(hint())
+    (line,) = [one for one in lines.json if one["event"] == events.DAYS_RESTATED]
+    assert line["message"] == "Days restated"
+    facts = ("days", "first", "last", "services", "difference", "run_id", "scope")
+    assert [line[name] for name in facts] == [
+        2,
+        "2026-01-05",
+        "2026-01-07",
+        1,
+        "-0.5 EUR, +1000.25 USD",
+        1,
+        events.SCOPE_RUN,
+    ]
+    assert metrics.DAYS_RESTATED.labels(provider="focus")._value.get() == before + 2
+
+
+def test_a_store_that_changed_nothing_says_nothing_of_it():
+    with captured(fmt="json") as lines:
+        collector(MemoryLedger()).on_hint(hint())
+    assert [one["event"] for one in lines.json] == [events.RUN_CLAIMED, events.RUN_SUCCEEDED]
 
 
 @pytest.mark.parametrize(

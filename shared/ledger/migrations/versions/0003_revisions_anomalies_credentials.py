@@ -14,6 +14,8 @@ depends_on = None
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 INSTANT = sa.DateTime(timezone=True)
 MONEY = sa.Numeric(38, 24).with_variant(sa.Text(), "sqlite")
+# A sum of amounts may be larger than each of them may be.
+MONEY_SUM = sa.Numeric().with_variant(sa.Text(), "sqlite")
 
 
 def upgrade() -> None:
@@ -40,10 +42,10 @@ def _create_revisions() -> None:
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("service", sa.Text(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("billed_before", MONEY),
-        sa.Column("billed_after", MONEY),
-        sa.Column("effective_before", MONEY),
-        sa.Column("effective_after", MONEY),
+        sa.Column("billed_before", MONEY_SUM),
+        sa.Column("billed_after", MONEY_SUM),
+        sa.Column("effective_before", MONEY_SUM),
+        sa.Column("effective_after", MONEY_SUM),
         sa.Column("changed_at", INSTANT, nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_revisions"),
