@@ -8,7 +8,6 @@ HoldfastError
 ├── SchemaTooNewError          the operator: the database belongs to a newer release
 ├── SendRefusedError           the dispatcher: nothing reached Redis; the run goes back to pending
 ├── SendUncertainError         the dispatcher: it may have arrived; the run stays queued
-├── ExportError                an export could not be made or was cut short; nothing of it counts
 ├── ProviderError              the ledger: retry the attempt, or give the run up when `permanent`
 ├── ExportError                the operator: make room on the disk, or the client: ask for less
 ├── RequestError               the client: one field of the request is wrong

@@ -58,6 +58,11 @@ TABLE = [
         {"permanent": True, "retry_after_s": 2.5},
     ),
     (
+        lambda: errors.ExportError(summary="The disk is full", hint="Make room"),
+        "The disk is full. Make room",
+        {"summary": "The disk is full", "hint": "Make room", "code": "EXPORT_FAILED"},
+    ),
+    (
         lambda: errors.RequestError(field="limit", problem="is not a number", allowed="1 to 500"),
         "limit: is not a number; 1 to 500",
         {"field": "limit", "problem": "is not a number", "allowed": "1 to 500"},
