@@ -115,7 +115,8 @@ def main() -> None:
     print(machine())
     print(f"{options.accounts} accounts, {options.services} services each\n")
     print(
-        "| processor ms | idle minute | which have changed | first look, median | after the daily collection, median, p95 |"
+        "| processor ms | idle minute | which have changed | first look, median "
+        "| after the daily collection, median, p95 |"
     )
     print("|---|---|---|---|---|")
     with durable_postgres() as server:
