@@ -63,6 +63,27 @@ class Money(TypeDecorator[Decimal]):
         return None if value is None else plain(Decimal(value))
 
 
+class Total(TypeDecorator[Decimal]):
+    """An exact sum of amounts, of any size: kept as Money is."""
+
+    impl = Numeric()
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite: its NUMERIC would be a float."""
+        return (
+            dialect.type_descriptor(Text()) if dialect.name == "sqlite" else dialect.type_descriptor(self.impl_instance)
+        )
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """As plain text where there is no decimal type."""
+        return format(plain(value), "f") if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """As it was, without trailing zeros."""
+        return None if value is None else plain(Decimal(value))
+
+
 class DatabaseNow(FunctionElement[datetime]):
     """The database's clock, the only one whose instants are ever compared."""
 

@@ -17,6 +17,7 @@ class Lock(IntEnum):
     DISPATCH = 3
     ACCOUNTS = 4
     ALERTS = 5
+    SUMS = 6
 
 
 def lock(connection: Connection, what: Lock) -> None:

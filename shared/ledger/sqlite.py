@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
 
-from shared.ledger.money import ExactSumAggregate
+from shared.ledger.money import ExactSumAggregate, group_key, plus
 
 BUSY_TIMEOUT_S: Final = 30
 # An execution option: this transaction may write.
@@ -33,6 +33,8 @@ def prepare(engine: Engine) -> None:
         for pragma in PRAGMAS:
             connection.execute(pragma).close()
         connection.create_function("now_utc", 0, _now_utc)
+        connection.create_function("exact_plus", 2, plus, deterministic=True)
+        connection.create_function("group_key", -1, group_key, deterministic=True)
         connection.create_aggregate("exact_sum", 1, ExactSumAggregate)  # type: ignore[arg-type] # the stubs know only integers
 
     @event.listens_for(engine, "begin")

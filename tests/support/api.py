@@ -140,10 +140,8 @@ class FakeLedger:
     kept: dict[int, Run] = field(default_factory=dict)
     report: CostReport = field(
         default_factory=lambda: CostReport(
-            rows=[
-                {"day": date(2026, 3, 1), "service": "Compute", "currency": "USD", "amount": Decimal("12.340")},
-                {"day": date(2026, 3, 2), "service": "Compute", "currency": "USD", "amount": Decimal("-0.00")},
-            ],
+            ("day", "service", "currency", "amount"),
+            [(date(2026, 3, 1), "Compute", "USD", "12.34"), (date(2026, 3, 2), "Compute", "USD", "0")],
             totals=[{"currency": "USD", "amount": Decimal("1E+3")}],
             as_of=NOW,
         )

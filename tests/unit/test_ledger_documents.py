@@ -96,7 +96,8 @@ def test_a_day_that_was_never_collected_has_no_instant():
 
 def test_costs_are_text_throughout():
     report = CostReport(
-        rows=[{"day": date(2026, 3, 1), "service": "Compute", "currency": "USD", "amount": Decimal("1.50")}],
+        ("day", "service", "currency", "amount"),
+        [(date(2026, 3, 1), "Compute", "USD", "1.5")],
         totals=[{"currency": "USD", "amount": Decimal("1E+3")}],
         as_of=NOW,
     )
