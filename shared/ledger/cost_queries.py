@@ -33,16 +33,14 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
 )
 # When the newest of all accounts was collected, asked day by day: that of one day is the last entry of an index, that
 # of a range is found by reading all of it.
-_NEWEST_OF_DAY: Final = (
-    "SELECT max((SELECT max(collected_at) FROM coverage WHERE coverage.day = asked.day)) AS at FROM "
-)
 _NEWEST: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "postgresql": f"{_NEWEST_OF_DAY} (SELECT CAST(generate_series(CAST(:start AS date), CAST(:end AS date), '1 day')"
-        " AS date) AS day) AS asked",
+        "postgresql": "SELECT max((SELECT max(collected_at) FROM coverage WHERE coverage.day = asked.day)) AS at FROM"
+        " (SELECT CAST(day AS date) AS day FROM generate_series(CAST(:start AS date), CAST(:end AS date), '1 day')"
+        " AS day) AS asked",
         "sqlite": "WITH RECURSIVE asked(day) AS"
         " (SELECT :start UNION ALL SELECT date(day, '+1 day') FROM asked WHERE day < :end)"
-        f" {_NEWEST_OF_DAY} asked",
+        " SELECT max((SELECT max(collected_at) FROM coverage WHERE coverage.day = asked.day)) AS at FROM asked",
     }
 )
 

@@ -1,20 +1,36 @@
 """Keeping the sums of costs: what the journal has is carried over, step by step, and old accounts are gone through."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, exists, select, text, update
 
 from shared.ledger import sums_sql
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
 from shared.ledger.postgresql import within
-from shared.ledger.tables import accounts
+from shared.ledger.tables import accounts, cost_journal
 from shared.observability.failpoints import Write
 
 # Entries carried over in one transaction. Writers on SQLite wait for it, on PostgreSQL nobody does.
-STEP: Final = {"sqlite": 20_000, "postgresql": 50_000}
+STEP: Final = {"sqlite": 10_000, "postgresql": 50_000}
 # One account may have tens of millions of rows.
 ACCOUNT_LIMIT_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether the journal has entries, and whether there are accounts that it has not seen."""
+
+    entries: bool
+    accounts: bool
+
+
+def waiting(db: Database) -> Waiting:
+    """What there is to do. Raises DatabaseUnavailableError."""
+    with db.read() as connection:
+        entries, left = exists(select(cost_journal.c.id)), exists().where(~accounts.c.journaled)
+        return Waiting(*map(bool, connection.execute(select(entries, left)).one()))
 
 
 def carry_over(db: Database, *, step: int | None = None) -> int:
@@ -55,10 +71,3 @@ def _journal_next(connection: Connection) -> str | None:
     connection.execute(update(accounts).where(accounts.c.id == found.id).values(journaled=True))
     connection.execute(text(sums_sql.OF_ACCOUNT), {"account": found.id})
     return str(found.name)
-
-
-def accounts_left(db: Database) -> int:
-    """How many accounts `journal_next_account` has still to go through. Raises DatabaseUnavailableError."""
-    with db.read() as connection:
-        left = select(func.count()).select_from(accounts).where(~accounts.c.journaled)
-        return int(connection.execute(left).scalar_one())

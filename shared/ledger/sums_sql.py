@@ -25,7 +25,7 @@ OF_ACCOUNT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Spelling:
+class Spelling:
     """How a database adds amounts up, finds a month, and makes a key of texts."""
 
     total: str
@@ -44,16 +44,16 @@ class _Spelling:
         return f"sha256(convert_to({whole}, 'UTF8'))"
 
 
-_SPELLINGS: Final[Mapping[Dialect, _Spelling]] = MappingProxyType(
+SPELLINGS: Final[Mapping[Dialect, Spelling]] = MappingProxyType(
     {
-        "postgresql": _Spelling(
+        "postgresql": Spelling(
             total="sum({})",
             third="date_trunc('month', day)::date + 10 * least((extract(day FROM day)::integer - 1) / 10, 2)",
             month="date_trunc('month', day)::date",
             plus="s.{0} + excluded.{0}",
             zero="0",
         ),
-        "sqlite": _Spelling(
+        "sqlite": Spelling(
             total="exact_sum({})",
             third="substr(day, 1, 8) || CASE WHEN substr(day, 9) < '11' THEN '01' WHEN substr(day, 9) < '21' THEN '11'"
             " ELSE '21' END",
@@ -87,7 +87,7 @@ def carry_over_in_steps() -> list[str]:
 
 def _add(kind: Kind, entries: str, dialect: Dialect) -> str:
     """Add `entries` to the sums of a kind. What cancels itself out, such as a day restated as it was, is left out."""
-    spelling, dimensions = _SPELLINGS[dialect], DIMENSIONS[kind]
+    spelling, dimensions = SPELLINGS[dialect], DIMENSIONS[kind]
     groups = ", ".join((*dimensions, "currency"))
     amounts = ", ".join(f"{spelling.total.format(name)} AS {name}" for name in ("billed", "effective"))
     days = f"SELECT day, {groups}, sum(rows) AS rows, {amounts} FROM {entries} AS journaled GROUP BY day, {groups}"

@@ -1,5 +1,6 @@
 """The status API without a server: its collaborators as fakes, and a client that checks every answer's shape."""
 
+import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -290,8 +291,10 @@ class Description:
             return
         kind = answer.headers["content-type"].partition(";")[0]
         assert kind in content, f"{kind} is not one of {list(content)}"
-        body = yaml.safe_load(answer.text) if kind == "application/yaml" else answer.text
-        body = answer.json if kind == "application/json" else body
+        gzipped = answer.headers.get("content-encoding") == "gzip"
+        text = gzip.decompress(answer.content).decode() if gzipped else answer.text
+        body = yaml.safe_load(text) if kind == "application/yaml" else text
+        body = json.loads(text) if kind == "application/json" else body
         self._validate(body, content[kind]["schema"])
 
     def _resolved(self, found: dict[str, Any]) -> dict[str, Any]:
