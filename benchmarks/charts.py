@@ -11,6 +11,7 @@ LEFT: Final = 70
 RIGHT: Final = 330
 TOP: Final = 20
 BOTTOM: Final = 50
+FONT: Final = 'font-family="sans-serif" font-size="12"'
 COLOURS: Final = ("#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#0891b2", "#be123c", "#4d7c0f", "#a16207")
 
 Points = Sequence[tuple[float, float]]
@@ -29,8 +30,7 @@ def line_chart(lines: Mapping[str, Points], *, x: str, y: str, aim: float) -> st
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * math.log10(max(value, 1)) / decades
 
     drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
-        ' font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {FONT}>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, x, "middle"),
         f'<g transform="rotate(-90 16 {HEIGHT / 2})">{_text(16, HEIGHT / 2, y, "middle")}</g>',
