@@ -40,12 +40,14 @@ class Sums:
         """Work for half a second at most, if there is anything to do: the journal first."""
         until_s = self._clock() + WORK_S
         waiting = self._ledger.waiting()
-        while waiting.entries and self._clock() < until_s:
-            waiting = Waiting(entries=self._ledger.carry_over() > 0, accounts=waiting.accounts)
-        while waiting.accounts and self._clock() < until_s:
-            waiting = Waiting(entries=False, accounts=self._ledger.journal_next_account() is not None)
-            self._journaled += waiting.accounts
-        if self._journaled and not waiting.accounts:
+        entries, accounts = waiting.entries, waiting.accounts
+        while entries and self._clock() < until_s:
+            entries = self._ledger.carry_over() > 0
+        while accounts and self._clock() < until_s:
+            accounts = self._ledger.journal_next_account() is not None
+            self._journaled += accounts
+            entries = True
+        if self._journaled and not (entries or accounts):
             self._tell()
 
     def _tell(self) -> None:

@@ -383,7 +383,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def questions_are_answered_as_the_model_has_it(self) -> None:
         expected = self.model.sums()
-        by_day, by_account = (defaultdict(Decimal) for _ in range(2))
+        by_day: dict[date, Decimal] = defaultdict(Decimal)
+        by_account: dict[str, Decimal] = defaultdict(Decimal)
         for (name, day), amount in expected.items():
             by_day[day] += amount
             by_account[name] += amount
