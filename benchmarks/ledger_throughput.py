@@ -1,10 +1,12 @@
 """Runs a second through plan, dispatch, claim and store, beside a bare loop of the same inserts in the same run.
 
-    python -m benchmarks.ledger_throughput [--runs 1000] [--rounds 3] [--processes 1 2 4]
+    python -m benchmarks.ledger_throughput [--runs 1000] [--rounds 3] [--processes 1 2 4] [--journal]
 
 The real worker collects from a provider that answers 100 rows at once; planning and dispatch are the scheduler's own
 code. Counted is the time from planning to the last run succeeded. The bare loop stores the same rows by the same means
 (COPY, executemany), one transaction for each run and nothing else, in as many processes.
+With `--journal` each round also measures Holdfast on a ledger without the triggers that journal what is stored: what
+the sums of costs take from storing.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from typing import Final
 import psycopg
 from loguru import logger
 
-from benchmarks.ledgers import DIALECTS, durable_postgres, fresh_url, ledger, machine
+from benchmarks.ledgers import DIALECTS, durable_postgres, fresh_url, ledger, machine, without_journal
 from shared.bootstrap.dispatching import Dispatch
 from shared.core.costs import CostRow, FetchedCosts
 from shared.core.days import last_complete_days
@@ -187,8 +189,15 @@ def bare_postgresql(url: str, rows: Sequence[tuple[object, ...]], accounts: rang
             connection.commit()
 
 
+def unjournaled(url: str, processes: int, runs: int) -> float:
+    with ledger(url) as db:
+        without_journal(db)
+    return ours(url, processes, runs)
+
+
 def bare(url: str, processes: int, runs: int) -> float:
-    with ledger(url):
+    with ledger(url) as db:
+        without_journal(db)
         share = runs // processes
         command = [sys.executable, "-m", "benchmarks.ledger_throughput", "--bare", url, "--runs", str(share)]
         started = [
@@ -212,10 +221,12 @@ def bare(url: str, processes: int, runs: int) -> float:
         return share * processes / (time.perf_counter() - began_s)
 
 
-def kinds(dialect: str, processes: int, runs: int, server: PostgresServer) -> Iterator[tuple[str, float]]:
-    for kind, measure in (("ours", ours), ("bare", bare)):
+def kinds(
+    dialect: str, processes: int, given: argparse.Namespace, server: PostgresServer
+) -> Iterator[tuple[str, float]]:
+    for measure in (ours, unjournaled, bare) if given.journal else (ours, bare):
         with fresh_url(dialect, server) as url:
-            yield kind, measure(url, processes, runs)
+            yield measure.__name__, measure(url, processes, given.runs)
 
 
 def compare(server: PostgresServer, given: argparse.Namespace) -> None:
@@ -223,7 +234,7 @@ def compare(server: PostgresServer, given: argparse.Namespace) -> None:
     print(f"{'database':<12}{'processes':>10}{'Holdfast':>10}{'bare':>10}{'ratio':>8}   from to", flush=True)
     for dialect in [given.only] if given.only else DIALECTS:
         for processes in given.processes:
-            found = [dict(kinds(dialect, processes, given.runs, server)) for _ in range(given.rounds)]
+            found = [dict(kinds(dialect, processes, given, server)) for _ in range(given.rounds)]
             rates, bares = ([one[kind] for one in found] for kind in ("ours", "bare"))
             ratio = statistics.median(mine / its for mine, its in zip(rates, bares, strict=True))
             print(
@@ -231,6 +242,13 @@ def compare(server: PostgresServer, given: argparse.Namespace) -> None:
                 f"{ratio:>8.2f}   {min(rates):.0f} to {max(rates):.0f}, load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
+            if given.journal:
+                shares = [one["ours"] / one["unjournaled"] for one in found]
+                print(
+                    f"  of the rate without a journal: {statistics.median(shares):.2f}"
+                    f" ({min(shares):.2f} to {max(shares):.2f})",
+                    flush=True,
+                )
 
 
 def main() -> None:
@@ -239,6 +257,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, nargs="+", default=PROCESSES)
     parser.add_argument("--only", choices=DIALECTS)
+    parser.add_argument("--journal", action="store_true", help="also without the triggers that journal what is stored")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, help=argparse.SUPPRESS)

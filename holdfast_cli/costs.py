@@ -38,13 +38,14 @@ def show_costs(ledger: Ledger, *, days: DayRange, view: CostView, as_json: bool)
     if as_json:
         print_json(document(report, days=days, view=view))
         return
-    if not report.rows:
+    every = report.rows
+    if not every:
         stderr().print(f"No costs from {days.start} to {days.end}. `holdfast coverage` shows what has been collected.")
         return
     console = stdout()
     for total in report.totals:
         currency = str(total["currency"])
-        rows = [row for row in report.rows if row["currency"] == currency]
+        rows = [row for row in every if row["currency"] == currency]
         lines = table_rows(rows, Decimal(total["amount"]), view, blocks=unicode_safe(console))
         print_table(console, columns=(*view.group_by, f"{currency}>", ""), rows=lines)
     stderr().print(f"{days.start} to {days.end}, rounded to 0.01 here; --json has every digit.", style="dim")

@@ -11,6 +11,7 @@ from shared.ledger.database import Database
 from shared.ledger.endings import take_back
 from shared.ledger.lease import RunBeat
 from shared.ledger.planning import plan_catchup, plan_scheduled
+from shared.ledger.summing import Waiting, carry_over, journal_next_account, waiting
 
 
 class SchedulerLedger:
@@ -39,3 +40,15 @@ class SchedulerLedger:
     def take_back(self, seen: RunBeat) -> bool:
         """Return a run to pending unless it has moved since `seen`."""
         return take_back(self._db, seen)
+
+    def waiting(self) -> Waiting:
+        """What the sums of costs wait for."""
+        return waiting(self._db)
+
+    def carry_over(self) -> int:
+        """Carry a step of the journal of costs over into the sums."""
+        return carry_over(self._db)
+
+    def journal_next_account(self) -> str | None:
+        """Write an account of before the journal into it."""
+        return journal_next_account(self._db)

@@ -15,6 +15,7 @@ from scheduler.lease import LeaseKeeper, look_interval_s
 from scheduler.ledger import SchedulerLedger
 from scheduler.registration import CONNECTED, Registration
 from scheduler.rounds import Rounds
+from scheduler.sums import Sums
 from scheduler.timetable import Timetable
 from shared.bootstrap.container import Container
 from shared.bootstrap.dispatching import Dispatch
@@ -32,6 +33,7 @@ PLANNING_S: Final = 1.0
 DISPATCH_S: Final = 0.5
 REGISTRATION_S: Final = 0.5
 HOUSEKEEPING_S: Final = 1.0
+SUMS_S: Final = 1.0
 
 
 def stopped(name: str, pulse: Pulse) -> str | None:
@@ -76,6 +78,9 @@ class Scheduler:
             OurRedis(container.db, container.link, namespace=settings.redis_namespace), clock=time.monotonic
         )
         self._housekeeping = Rounds(self._keep_house, name="housekeeping", interval_s=HOUSEKEEPING_S)
+        self._sums = Sums(ledger, clock=time.monotonic)
+        # On a thread of its own: after an upgrade it works for minutes.
+        self._summing = Rounds(self._sum_up, name="sums", interval_s=SUMS_S)
         self._alerting = Alerting(container)
         self._clock = DailyClock(self._timetable, self._fired)
         self._registration = Registration(container.link, self._register, clock=time.monotonic)
@@ -144,8 +149,12 @@ class Scheduler:
             self._retention.turn()
         self._dead.turn()
 
+    def _sum_up(self) -> None:
+        if self._container.migrator.state is MigratorState.READY:
+            self._sums.turn()
+
     def _rounds(self) -> tuple[Rounds, ...]:
-        work = (self._registering, self._planning, self._dispatching, self._leases, self._housekeeping)
+        work = (self._registering, self._planning, self._dispatching, self._leases, self._housekeeping, self._summing)
         return (*work, *self._alerting.rounds)
 
     def _pulses(self) -> Iterator[tuple[str, Pulse]]:

@@ -15,10 +15,12 @@ import redis
 
 from shared.observability import metrics
 from status_api.collaborators import BoundedCaller, Link
+from status_api.kept import Answer, read
 
-# Redis's memory is the queues' first: an old version's entries go by themselves, and a huge answer is not kept.
+# Redis's memory is the queues' first: an old version's entries go by themselves, and what is huge even when compressed
+# is not kept.
 TTL_S: Final = 3600
-MAX_VALUE_BYTES: Final = 262_144
+MAX_VALUE_BYTES: Final = 1_048_576
 
 T = TypeVar("T")
 
@@ -58,40 +60,44 @@ class CostCache:
         self._budget_s = budget_s
         self._monotonic_s = monotonic_s
 
-    def fetch(self, key: str, make: Callable[[], bytes], *, ask: bool) -> tuple[bytes, CacheOutcome]:
+    def fetch(self, key: str, make: Callable[[], bytes], *, ask: bool) -> tuple[Answer, CacheOutcome]:
         """The answer under `key`, made by `make` when Redis has none; Redis is not asked unless `ask`."""
-        body, outcome = self._fetch(key, make, ask=ask)
+        answer, outcome = self._fetch(key, make, ask=ask)
         metrics.COST_CACHE.labels(outcome=outcome.value).inc()
-        return body, outcome
+        return answer, outcome
 
-    def _fetch(self, key: str, make: Callable[[], bytes], *, ask: bool) -> tuple[bytes, CacheOutcome]:
+    def _fetch(self, key: str, make: Callable[[], bytes], *, ask: bool) -> tuple[Answer, CacheOutcome]:
         if not ask:
-            return make(), CacheOutcome.BYPASS
+            return Answer(make()), CacheOutcome.BYPASS
         asked_at = self._monotonic_s()
         try:
             found = self._calls.call(lambda: self._link.get_value(key), self._budget_s)
         except (redis.RedisError, TimeoutError, UnicodeError):
-            return make(), CacheOutcome.BYPASS
+            return Answer(make()), CacheOutcome.BYPASS
         left_s = self._budget_s - (self._monotonic_s() - asked_at)
-        if found is not None and _usable(found):
-            return found.encode(), CacheOutcome.HIT
-        body = make()
-        self._keep(key, body, left_s)
-        return body, CacheOutcome.MISS
+        known = None if found is None else _usable(found)
+        if known is not None:
+            return known, CacheOutcome.HIT
+        answer = Answer.of(make())
+        self._keep(key, answer.value(), left_s)
+        return answer, CacheOutcome.MISS
 
-    def _keep(self, key: str, body: bytes, left_s: float) -> None:
-        if len(body) > MAX_VALUE_BYTES:
+    def _keep(self, key: str, value: str, left_s: float) -> None:
+        if len(value) > MAX_VALUE_BYTES:
             return
         try:
-            self._calls.call(lambda: self._link.set_value(key, body.decode(), TTL_S), left_s)
+            self._calls.call(lambda: self._link.set_value(key, value, TTL_S), left_s)
         except (redis.RedisError, TimeoutError):
             metrics.COST_CACHE.labels(outcome="not_kept").inc()
 
 
-def _usable(found: str) -> bool:
-    """Whether it is an answer of ours: a person may have written something else under the key."""
+def _usable(found: str) -> Answer | None:
+    """The answer of ours that it is: a person may have written something else under the key."""
+    answer = read(found)
+    if answer is None or answer.compressed:
+        return answer
     try:
         body = json.loads(found)
     except ValueError:
-        return False
-    return isinstance(body, dict) and {"rows", "totals", "asOf"} <= body.keys()
+        return None
+    return answer if {"rows", "totals", "asOf"} <= body.keys() else None

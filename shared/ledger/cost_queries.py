@@ -8,31 +8,40 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from shared.core.costs import Metric
 from shared.core.days import DayRange
 from shared.core.errors import RequestError
 from shared.ledger.accounts import account_id
-from shared.ledger.columns import exact_sum
+from shared.ledger.columns import Instant
+from shared.ledger.cost_sources import Asked, groups, one_state
 from shared.ledger.database import Database
 from shared.ledger.money import total
 from shared.ledger.tables import accounts, coverage
-from shared.ledger.tables import costs as cost_table
 
-# What costs may be grouped by, as answers name it.
-GROUPS: Final[Mapping[str, ColumnElement[Any]]] = MappingProxyType(
+# What costs may be grouped by, as answers name it, and the column that says it.
+GROUPS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "day": cost_table.c.day,
-        "account": accounts.c.name,
-        "subAccount": cost_table.c.sub_account,
-        "service": cost_table.c.service,
-        "provider": cost_table.c.provider_name,
-        "chargeCategory": cost_table.c.charge_category,
+        "day": "day",
+        "account": "account_id",
+        "subAccount": "sub_account",
+        "service": "service",
+        "provider": "provider_name",
+        "chargeCategory": "charge_category",
     }
 )
-AMOUNTS: Final[Mapping[Metric, ColumnElement[Decimal]]] = MappingProxyType(
-    {Metric.BILLED: cost_table.c.billed, Metric.EFFECTIVE: cost_table.c.effective}
+# When the newest of all accounts was collected, asked day by day: that of one day is the last entry of an index, that
+# of a range is found by reading all of it.
+_NEWEST: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "postgresql": "SELECT max((SELECT max(collected_at) FROM coverage WHERE coverage.day = asked.day)) AS at FROM"
+        " (SELECT CAST(day AS date) AS day FROM generate_series(CAST(:start AS date), CAST(:end AS date), '1 day')"
+        " AS day) AS asked",
+        "sqlite": "WITH RECURSIVE asked(day) AS"
+        " (SELECT :start UNION ALL SELECT date(day, '+1 day') FROM asked WHERE day < :end)"
+        " SELECT max((SELECT max(collected_at) FROM coverage WHERE coverage.day = asked.day)) AS at FROM asked",
+    }
 )
 
 
@@ -61,49 +70,69 @@ class CostQuery:
 class CostReport:
     """Sums by group and currency, in the order of the groups.
 
-    Each of `rows` has the groups asked for (`day` a date, the others text), `currency` and `amount` (Decimal); each of
-    `totals` has `currency` and `amount`. `as_of` is when the newest of these costs was collected, None without any.
+    `columns` are the groups asked for, `currency` and `amount`; each of `values` has them in this order: `day` a date,
+    the others text, the amount in plain decimal notation without trailing zeros. Each of `totals` has `currency` and
+    `amount` (Decimal). `as_of` is when the newest of these costs was collected, None without any.
     """
 
-    rows: list[dict[str, date | str | Decimal]]
+    columns: tuple[str, ...]
+    values: list[tuple[date | str, ...]]
     totals: list[dict[str, str | Decimal]]
     as_of: datetime | None
+
+    @property
+    def rows(self) -> list[dict[str, date | str | Decimal]]:
+        """Each of `values` by column, its amount a Decimal. Made anew each time."""
+        return [
+            {**dict(zip(self.columns, values, strict=True)), "amount": Decimal(str(values[-1]))}
+            for values in self.values
+        ]
 
 
 def costs(db: Database, query: CostQuery) -> CostReport:
     """The report. Raises UnknownAccountError."""
     with db.read() as connection:
+        one_state(connection)
         account = None if query.account is None else account_id(connection, query.account)
-        sums = _sums(connection, query, account)
+        values = _values(connection, query, account)
         as_of = _as_of(connection, query.days, account)
-    rows = [dict(zip((*query.group_by, "currency", "amount"), values, strict=True)) for values in sums]
-    return CostReport(rows, _totals(sums), as_of)
+    return CostReport((*query.group_by, "currency", "amount"), values, _totals(values), as_of)
 
 
-def _sums(connection: Connection, query: CostQuery, account: int | None) -> list[tuple[Any, ...]]:
-    groups = [*(GROUPS[name] for name in query.group_by), cost_table.c.currency]
-    statement = select(*groups, exact_sum(AMOUNTS[query.metric])).where(
-        cost_table.c.day.between(query.days.start, query.days.end)
-    )
+def _values(connection: Connection, query: CostQuery, account: int | None) -> list[tuple[Any, ...]]:
+    asked = Asked(tuple(GROUPS[name] for name in query.group_by), query.days, query.metric, account)
+    found = groups(connection, asked)
     if "account" in query.group_by:
-        statement = statement.join_from(cost_table, accounts, accounts.c.id == cost_table.c.account_id)
-    if account is not None:
-        statement = statement.where(cost_table.c.account_id == account)
-    found = [tuple(row) for row in connection.execute(statement.group_by(*groups))]
-    # Here rather than in the database: collations differ, answers must not.
-    return sorted(found, key=lambda values: values[:-1])
+        found = _with_names(connection, found, query.group_by.index("account"))
+    # Here rather than in the database: collations differ, answers must not. No two rows have the same groups, so that
+    # amounts are never compared.
+    return sorted(found)
+
+
+def _with_names(connection: Connection, found: list[tuple[Any, ...]], place: int) -> list[tuple[Any, ...]]:
+    names = dict(connection.execute(select(accounts.c.id, accounts.c.name)).tuples().all())
+    known = [values for values in found if values[place] in names]
+    by_column = list(zip(*known, strict=True))
+    if by_column:
+        by_column[place] = tuple(map(names.__getitem__, by_column[place]))
+    return list(zip(*by_column, strict=True))
 
 
 def _as_of(connection: Connection, days: DayRange, account: int | None) -> datetime | None:
-    newest = select(func.max(coverage.c.collected_at)).where(coverage.c.day.between(days.start, days.end))
     if account is not None:
-        newest = newest.where(coverage.c.account_id == account)
-    at: datetime | None = connection.execute(newest).scalar_one()
-    return at
+        where = (coverage.c.account_id == account, coverage.c.day.between(days.start, days.end))
+        of_one: datetime | None = connection.execute(
+            select(func.max(coverage.c.collected_at)).where(*where)
+        ).scalar_one()
+        return of_one
+    statement = text(_NEWEST[connection.dialect.name]).columns(at=Instant)
+    given = {"start": days.start.isoformat(), "end": days.end.isoformat()}
+    of_all: datetime | None = connection.execute(statement, given).scalar_one()
+    return of_all
 
 
-def _totals(sums: list[tuple[Any, ...]]) -> list[dict[str, str | Decimal]]:
-    amounts: defaultdict[str, list[Decimal]] = defaultdict(list)
-    for *_, currency, amount in sums:
-        amounts[currency].append(amount)
-    return [{"currency": currency, "amount": total(amounts[currency])} for currency in sorted(amounts)]
+def _totals(values: list[tuple[Any, ...]]) -> list[dict[str, str | Decimal]]:
+    amounts: defaultdict[str, list[str]] = defaultdict(list)
+    for row in values:
+        amounts[row[-2]].append(row[-1])
+    return [{"currency": currency, "amount": total(map(Decimal, amounts[currency]))} for currency in sorted(amounts)]

@@ -7,10 +7,17 @@ is sound has no findings, however busy it is.
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from shared.ledger.sums import DIMENSIONS, Kind, Span
+from shared.ledger.sums_sql import GROUPS, SPELLINGS
+
 Dialect = Literal["sqlite", "postgresql"]
 
 # Written in a statement for the number of days of the run r, which each database counts in its own way.
 _DAYS_OF_RUN: Final = "{days of r}"
+# For the exact sum of amounts, and for the first day of the third of a month, and of the month, that `day` lies in.
+_TOTAL: Final = "{total}"
+_THIRD: Final = "{third}"
+_MONTH: Final = "{month}"
 _DAYS: Final[dict[Dialect, str]] = {
     "sqlite": "(CAST(julianday(r.end_day) - julianday(r.start_day) AS INTEGER) + 1)",
     "postgresql": "(r.end_day - r.start_day + 1)",
@@ -37,7 +44,18 @@ class Invariant:
 
     def statement(self, dialect: Dialect) -> str:
         """The statement as the database spells it."""
-        return self.sql.replace(_DAYS_OF_RUN, _DAYS[dialect]).replace(_EXACT_SUM, _SUM[dialect])
+        spelling = SPELLINGS[dialect]
+        spelled = {
+            _DAYS_OF_RUN: _DAYS[dialect],
+            _TOTAL: spelling.total.removesuffix("({})"),
+            _THIRD: spelling.third,
+            _MONTH: spelling.month,
+            _EXACT_SUM: _SUM[dialect],
+        }
+        found = self.sql
+        for written, meant in spelled.items():
+            found = found.replace(written, meant)
+        return found
 
 
 COSTS: Final = (
@@ -100,7 +118,7 @@ REVISIONS: Final = (
     Invariant(
         "last_revision_is_stored",
         "The newest revision of a day's service leads to the costs that are stored.",
-        "SELECT v.account_id, v.day, v.service, v.currency, v.billed_after AS expected, k.billed AS found, v.run_id"  # noqa: S608 - our own words
+        "SELECT v.account_id, v.day, v.service, v.currency, v.billed_after AS expected, k.billed AS found, v.run_id"
         " FROM revisions v JOIN (SELECT max(id) AS id FROM revisions GROUP BY account_id, day, service, currency) n"
         " ON n.id = v.id LEFT JOIN (SELECT account_id, day, service, currency, {exact sum}(billed) AS billed,"
         " {exact sum}(effective) AS effective FROM costs GROUP BY account_id, day, service, currency) k"
@@ -110,7 +128,7 @@ REVISIONS: Final = (
     Invariant(
         "revisions_are_a_chain",
         "What a revision was before is what the one before it led to.",
-        "SELECT account_id, day, service, currency, led_to AS expected, billed_before AS found, run_id"  # noqa: S608 - as above
+        "SELECT account_id, day, service, currency, led_to AS expected, billed_before AS found, run_id"
         " FROM (SELECT v.*, lag(id) OVER w AS earlier, lag(billed_after) OVER w AS led_to,"
         " lag(effective_after) OVER w AS effective_led_to FROM revisions v"
         " WINDOW w AS (PARTITION BY account_id, day, service, currency ORDER BY id)) c WHERE earlier IS NOT NULL"
@@ -119,11 +137,59 @@ REVISIONS: Final = (
     Invariant(
         "revisions_change_something",
         "A revision has two sides that differ.",
-        "SELECT id AS revision_id, account_id, day, run_id FROM revisions"  # noqa: S608 - as above
+        "SELECT id AS revision_id, account_id, day, run_id FROM revisions"
         f" WHERE NOT ({_differ('billed_before', 'billed_after')})"
         f" AND NOT ({_differ('effective_before', 'effective_after')})",
     ),
 )
+
+
+def _differing(groups: str, one: str, other: str) -> str:
+    """Find the groups whose rows and amounts differ between two selections."""
+    amounts = ("billed", "effective")
+    of = {
+        side: [f"COALESCE({_TOTAL}(CASE WHEN side = {side} THEN {name} END), 0)" for name in amounts] for side in (0, 1)
+    }
+    counts = [f"sum(CASE WHEN side = {side} THEN rows ELSE 0 END)" for side in (0, 1)]
+    unequal = [f"{ours} <> {theirs}" for ours, theirs in zip((counts[0], *of[0]), (counts[1], *of[1]), strict=True)]
+    return (
+        f"SELECT {groups}, {counts[0]} AS rows_expected, {counts[1]} AS rows_found, {of[0][0]} AS expected,"
+        f" {of[1][0]} AS found FROM (SELECT 0 AS side, {one} UNION ALL SELECT 1, {other}) AS compared"
+        f" GROUP BY {groups} HAVING {' OR '.join(unequal)}"
+    )
+
+
+def _as_costs(kind: Kind) -> Invariant:
+    groups = ", ".join(("day", *DIMENSIONS[kind], "currency"))
+    columns = f"{groups}, rows, billed, effective"
+    journaled = "account_id NOT IN (SELECT id FROM accounts WHERE NOT journaled)"
+    return Invariant(
+        f"sums_by_{kind.name.lower()}",
+        f"The sums by {kind.name.lower().replace('_', '-')} and the journal together say what the costs say.",
+        _differing(
+            groups,
+            f"{groups}, 1 AS rows, billed, effective FROM costs WHERE {journaled}",
+            f"{columns} FROM cost_sums WHERE kind = {kind.value} AND span = {Span.DAY.value}"
+            f" UNION ALL SELECT 1, {columns} FROM cost_journal",
+        ),
+    )
+
+
+def _as_days(span: Span, first: str) -> Invariant:
+    groups = ", ".join(("kind", *(name for name in GROUPS if name != "day")))
+    amounts = "rows, billed, effective FROM cost_sums WHERE span ="
+    return Invariant(
+        f"sums_of_{span.name.lower()}s",
+        f"The sums of each {'third of a month' if span is Span.THIRD else 'month'} say what those of its days say.",
+        _differing(
+            f"first, {groups}",
+            f"{first} AS first, {groups}, {amounts} {Span.DAY.value}",
+            f"day, {groups}, {amounts} {span.value}",
+        ),
+    )
+
+
+SUMS: Final = (*map(_as_costs, Kind), _as_days(Span.THIRD, _THIRD), _as_days(Span.MONTH, _MONTH))
 
 RUNS: Final = (
     Invariant(
@@ -254,4 +320,4 @@ WHOLE: Final = (
     ),
 )
 
-INVARIANTS: Final = (*COSTS, *REVISIONS, *RUNS, *ATTEMPTS, *WHOLE)
+INVARIANTS: Final = (*COSTS, *REVISIONS, *SUMS, *RUNS, *ATTEMPTS, *WHOLE)

@@ -18,6 +18,7 @@ class Lock(IntEnum):
     ACCOUNTS = 4
     ALERTS = 5
     NOTICES = 6
+    SUMS = 7
 
 
 def lock(connection: Connection, what: Lock) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
 
-from shared.ledger.money import ExactSumAggregate, exact_sum_of_list
+from shared.ledger.money import ExactSumAggregate, exact_sum_of_list, group_key, plus
 
 BUSY_TIMEOUT_S: Final = 30
 # An execution option: this transaction may write.
@@ -34,6 +34,8 @@ def prepare(engine: Engine) -> None:
             connection.execute(pragma).close()
         connection.create_function("now_utc", 0, _now_utc)
         connection.create_function("exact_sum_of_list", 1, exact_sum_of_list, deterministic=True)
+        connection.create_function("exact_plus", 2, plus, deterministic=True)
+        connection.create_function("group_key", -1, group_key, deterministic=True)
         connection.create_aggregate("exact_sum", 1, ExactSumAggregate)  # type: ignore[arg-type] # the stubs know only integers
 
     @event.listens_for(engine, "begin")

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -59,7 +60,12 @@ accounts: Final = Table(
     # Raised by every store; caches carry it in their keys.
     Column("data_version", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", Instant, nullable=False),
+    # Whether its costs are in the journal or the sums. Not so what was stored before there were any, until the
+    # scheduler has gone through it.
+    Column("journaled", Boolean, nullable=False, server_default=text("true")),
 )
+_UNJOURNALED: Final = text("NOT journaled")
+Index("ix_accounts_unjournaled", accounts.c.id, sqlite_where=_UNJOURNALED, postgresql_where=_UNJOURNALED)
 
 # When the ledger first heard of each fire of the schedule, by its nominal local time. What failed, was cancelled or was
 # answered with nothing before the newest of them may be planned again.
@@ -179,6 +185,8 @@ coverage: Final = Table(
     Column("fetch_seq", BigInteger, nullable=False),
     Column("run_id", BigInteger, nullable=False),
     CheckConstraint("state IN ('complete', 'estimated', 'suspect')", name="state"),
+    # When the newest of a day's costs were collected, without reading every account's.
+    Index("ix_coverage_day_collected_at", "day", "collected_at"),
 )
 
 # No key over the groups: the store replaces whole days under the account's lock and checks that groups are unique,
@@ -196,6 +204,48 @@ costs: Final = Table(
     Column("billed", Money, nullable=False),
     Column("effective", Money, nullable=False),
     Index(None, "account_id", "day"),
+)
+
+# Every row that came to `costs` (1) or left it (-1, its amounts negated) and is not in `cost_sums` yet. Written by
+# triggers: whoever stores, of whatever release, cannot forget it.
+cost_journal: Final = Table(
+    "cost_journal",
+    metadata,
+    Column("id", SerialKey, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("sub_account", Text, nullable=False),
+    Column("provider_name", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("charge_category", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("rows", SmallInteger, nullable=False),
+    Column("billed", Money, nullable=False),
+    Column("effective", Money, nullable=False),
+)
+
+# Sums of `costs` less what the journal still has (see `sums`): of each kind, over each day and each month, `day` being
+# its first. What a kind does not tell apart is 0 or "". `key` stands for the texts, which may be longer than an index
+# takes.
+cost_sums: Final = Table(
+    "cost_sums",
+    metadata,
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("span", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Date, primary_key=True),
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, primary_key=True),
+    Column("sub_account", Text, nullable=False),
+    Column("provider_name", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("charge_category", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    # How many cost rows are in it; with 0 it is the sum of nothing.
+    Column("rows", BigInteger, nullable=False),
+    Column("billed", MoneySum, nullable=False),
+    Column("effective", MoneySum, nullable=False),
+    # Kept in the order of its key: a range of days lies side by side.
+    sqlite_with_rowid=False,
 )
 
 # What a collected day's costs were before they changed, and since: one row for each service and currency that did.

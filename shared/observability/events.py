@@ -77,6 +77,7 @@ DISPATCH_FAILED: Final = "dispatch.failed"
 DISPATCH_FOREIGN_MARKER: Final = "dispatch.foreign_marker"
 
 LEDGER_FORGOTTEN: Final = "ledger.forgotten"
+LEDGER_SUMMED: Final = "ledger.summed"
 DEAD_HINTS_REMOVED: Final = "dead_hints.removed"
 DEAD_HINTS_KEPT: Final = "dead_hints.kept"
 

@@ -48,6 +48,8 @@ class Write(StrEnum):
     RELEASE = "release"
     OUTDATE = "outdate"
     FORGET = "forget"
+    SUMS = "sums"
+    JOURNAL = "journal"
     ALERT = "alert"
     TAKE_ALERT = "take_alert"
     ALERT_SENT = "alert_sent"

@@ -7,13 +7,13 @@ from typing import Any, Final
 import falcon
 
 from shared.core.costs import Metric
-from shared.ledger.documents import costs_document
+from shared.ledger.documents import costs_json
 from shared.ledger.queries import CostQuery
 from status_api import params
 from status_api.collaborators import Ledger, Link
 from status_api.cost_cache import CostCache, CostKey
-from status_api.errors import encode
 from status_api.hooks import check_redis, query_of
+from status_api.kept import takes_gzip
 from status_api.resources.base import Resource
 from status_api.views import answer_bytes
 
@@ -36,9 +36,14 @@ class Costs(Resource):
         query = self._decoded(req.context.query)
         # Read before the rows: data stored in between belongs to a later version, whose key differs.
         key = self._key(query).text()
-        body, outcome = self._cache.fetch(key, lambda: self._made(query), ask=req.context.redis_available)
+        answer, outcome = self._cache.fetch(key, lambda: self._made(query), ask=req.context.redis_available)
         resp.set_header("X-Cache", outcome.value)
-        answer_bytes(resp, body)
+        resp.append_header("Vary", "Accept-Encoding")
+        if answer.compressed and takes_gzip(req.get_header("Accept-Encoding")):
+            resp.set_header("Content-Encoding", "gzip")
+            answer_bytes(resp, answer.body)
+        else:
+            answer_bytes(resp, answer.plain())
 
     def _decoded(self, query: Mapping[str, str]) -> CostQuery:
         return CostQuery(
@@ -66,4 +71,4 @@ class Costs(Resource):
             "groupBy": list(query.group_by),
             "metric": query.metric.value,
         }
-        return encode(head | costs_document(self._ledger.costs(query)))
+        return costs_json(head, self._ledger.costs(query))

@@ -63,7 +63,7 @@ POINTS = {
 # seldom to be waited for: nobody dies of that yet.
 ELSEWHERE = {
     *sides(Write.MIGRATION, Write.PLAN_FIRE, Write.PUT_BACK, Write.HOLD, Write.RELEASE, Write.OUTDATE, Write.FORGET),
-    *sides(Write.ALERT, Write.TAKE_ALERT, Write.ALERT_SENT, Write.CLAIM_DIRECT),
+    *sides(Write.ALERT, Write.TAKE_ALERT, Write.ALERT_SENT, Write.CLAIM_DIRECT, Write.SUMS, Write.JOURNAL),
     *sides(Write.CREDENTIALS_TURN, Write.CREDENTIALS_FOUND),
     *sides(Write.LOOK, Write.BUDGET, Write.TAKE_NOTICE, Write.NOTICE_SENT),
     Point.REQUEUE_BEFORE,

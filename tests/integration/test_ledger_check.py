@@ -20,6 +20,7 @@ from shared.ledger.invariants import INVARIANTS
 from shared.ledger.lease import RunBeat
 from shared.ledger.planning import plan_catchup, plan_scheduled, request_runs
 from shared.ledger.store import store
+from shared.ledger.summing import carry_over
 from shared.ledger.tables import metadata
 from tests.support.ledger import FakeSender, claimed, collected, cost_row, requested, with_accounts
 
@@ -46,6 +47,12 @@ DAMAGE = {
     "revisions_change_something": [
         "UPDATE revisions SET billed_before = billed_after, effective_before = effective_after WHERE id = 1"
     ],
+    "sums_by_day": ["UPDATE cost_sums SET rows = rows + 1 WHERE kind = 0"],
+    "sums_by_service": ["UPDATE cost_sums SET effective = '7' WHERE kind = 1 AND day = '2026-01-02'"],
+    "sums_by_account": ["UPDATE cost_sums SET account_id = 2 WHERE kind = 2"],
+    "sums_by_sub_account": ["DELETE FROM cost_sums WHERE kind = 3"],
+    "sums_of_thirds": ["UPDATE cost_sums SET billed = '8' WHERE span = 1 AND day = '2026-01-01'"],
+    "sums_of_months": ["DELETE FROM cost_sums WHERE span = 2"],
     "one_running_run": ["INSERT INTO runs SELECT * FROM runs WHERE id = 3"],
     "ended_or_open": ["UPDATE runs SET finished_at = NULL WHERE id = 1"],
     "running_is_held": ["UPDATE runs SET holder = NULL WHERE id = 3"],
@@ -83,6 +90,7 @@ def ledger(database: Database) -> Database:
     """A sound ledger with a run of each kind (succeeded, failed, running, requested with a key), one day restated."""
     with_accounts(database, "a", "b", "c")
     collected(database, "a", WEEK, [cost_row(day) for day in WEEK])
+    assert carry_over(database) == len(WEEK)
     assert fail_attempt(database, claimed(database, "a", WEEK), BROKEN, RetryPolicy())
     claimed(database, "b", WEEK)
     request_runs(database, accounts=["c"], days=WEEK, key="once")

@@ -6,8 +6,10 @@
 import os
 import shutil
 import tempfile
+from collections import defaultdict
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,17 +32,21 @@ from shared.core.errors import IdempotencyConflictError, ProviderError, RunFinis
 from shared.core.runs import RetryPolicy, Run, RunKind, RunReady, RunState
 from shared.ledger import claims
 from shared.ledger.accounts import AccountFacts, list_accounts, sync_accounts
-from shared.ledger.checking import check
+from shared.ledger.checking import _ask, check
 from shared.ledger.clock import now
 from shared.ledger.columns import exact_sum
+from shared.ledger.cost_queries import CostQuery
+from shared.ledger.cost_queries import costs as query_costs
 from shared.ledger.database import Database
 from shared.ledger.dispatch import dispatch_due, resend_queued
 from shared.ledger.holds import hold_account, release_account
+from shared.ledger.invariants import SUMS
 from shared.ledger.lease import Claim
 from shared.ledger.meta import ledger_id
 from shared.ledger.migrate import upgrade
 from shared.ledger.planning import plan_catchup, plan_scheduled, request_runs
 from shared.ledger.store import store
+from shared.ledger.summing import carry_over
 from shared.ledger.tables import accounts, attempts, costs, coverage, revisions, runs
 from tests.support.ledger import FakeSender, cost_row
 from tests.support.ledger_model import Model, ModelAccount, ModelClaim, ModelRun
@@ -290,6 +296,12 @@ class LedgerMachine(RuleBasedStateMachine):
             if not renewed:
                 self.model.give_back(self.model.runs[beat.run_id])
 
+    # Sums.
+
+    @rule(step=st.sampled_from([1, 3, ROOM]))
+    def carry_over(self, step: int) -> None:
+        carry_over(self.db, step=step)
+
     # People, providers, time.
 
     @precondition(lambda self: self.model.runs)
@@ -393,6 +405,19 @@ class LedgerMachine(RuleBasedStateMachine):
         query = select(accounts.c.name, *changed).join_from(revisions, accounts).order_by(revisions.c.id)
         with self.db.read() as connection:
             assert [tuple(row) for row in connection.execute(query)] == self.model.revisions
+
+    @invariant()
+    def questions_are_answered_as_the_model_has_it(self) -> None:
+        expected = self.model.sums()
+        by_day: dict[date, Decimal] = defaultdict(Decimal)
+        by_account: dict[str, Decimal] = defaultdict(Decimal)
+        for (name, day), amount in expected.items():
+            by_day[day] += amount
+            by_account[name] += amount
+        for group, sums in (("day", by_day), ("account", by_account)):
+            report = query_costs(self.db, CostQuery(ALL_DAYS, (group,)))
+            assert {row[group]: row["amount"] for row in report.rows} == sums
+        assert not [found.name for found in map(partial(_ask, self.db), SUMS) if found.broken]
 
     @invariant()
     def caches_can_tell_when_an_account_changed(self) -> None:

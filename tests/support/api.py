@@ -1,5 +1,6 @@
 """The status API without a server: its collaborators as fakes, and a client that checks every answer's shape."""
 
+import gzip
 import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,10 +163,8 @@ class FakeLedger:
     kept: dict[int, Run] = field(default_factory=dict)
     report: CostReport = field(
         default_factory=lambda: CostReport(
-            rows=[
-                {"day": date(2026, 3, 1), "service": "Compute", "currency": "USD", "amount": Decimal("12.340")},
-                {"day": date(2026, 3, 2), "service": "Compute", "currency": "USD", "amount": Decimal("-0.00")},
-            ],
+            ("day", "service", "currency", "amount"),
+            [(date(2026, 3, 1), "Compute", "USD", "12.34"), (date(2026, 3, 2), "Compute", "USD", "0")],
             totals=[{"currency": "USD", "amount": Decimal("1E+3")}],
             as_of=NOW,
         )
@@ -383,8 +382,10 @@ class Description:
         assert kind in content, f"{kind} is not one of {list(content)}"
         if kind == "application/vnd.apache.parquet":
             return
-        body = yaml.safe_load(answer.text) if kind == "application/yaml" else answer.text
-        body = answer.json if kind == "application/json" else body
+        gzipped = answer.headers.get("content-encoding") == "gzip"
+        text = gzip.decompress(answer.content).decode() if gzipped else answer.text
+        body = yaml.safe_load(text) if kind == "application/yaml" else text
+        body = json.loads(text) if kind == "application/json" else body
         self._validate(body, content[kind]["schema"])
 
     def _resolved(self, found: dict[str, Any]) -> dict[str, Any]:

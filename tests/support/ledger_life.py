@@ -38,6 +38,7 @@ from shared.ledger.planning import plan_catchup, plan_scheduled
 from shared.ledger.requests import request_runs
 from shared.ledger.retention import forget_old
 from shared.ledger.store import store
+from shared.ledger.summing import carry_over, journal_next_account
 from shared.observability import failpoints
 from shared.observability.failpoints import FOLDER_VARIABLE, POINTS_VARIABLE
 from tests.support.exports import SERVICES, amount_of
@@ -113,6 +114,9 @@ def keep_house(db: Database, account: str) -> None:
     hold_account(db, account)
     release_account(db, account)
     outdate_answers(db)
+    while carry_over(db):
+        pass
+    journal_next_account(db)
     forget_old(db, keep_days=400)
     look_for_overdue(db, day=BEYOND.start, post=True)
     alert = take_alert(db)

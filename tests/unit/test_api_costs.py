@@ -1,5 +1,8 @@
 """GET /api/v1/costs and /coverage: what is asked of the ledger, how it is shown, what the cache may do."""
 
+import gzip
+import json
+import random
 import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -14,6 +17,7 @@ from shared.ledger.revisions import RevisionFilter
 from shared.observability import metrics
 from status_api.bounded import BoundedCalls
 from status_api.cost_cache import MAX_VALUE_BYTES, TTL_S, CostKey
+from status_api.kept import COMPRESS_FROM_BYTES
 from tests.support.api import LEDGER_ID, NOW, Api, make_api
 from tests.support.waiting import wait_for
 
@@ -183,11 +187,44 @@ def test_what_a_person_wrote_under_a_key_is_not_served(api, planted):
     assert api.get("/api/v1/costs").headers["x-cache"] == "hit"
 
 
-def test_an_answer_too_large_for_redis_is_not_kept(api):
-    row = {"day": date(2026, 3, 1), "service": "x" * MAX_VALUE_BYTES, "currency": "USD", "amount": 1}
-    api.ledger.report = type(api.ledger.report)(rows=[{**row, "amount": "1"}], totals=[], as_of=None)
+def long_report(api, service):
+    columns = ("day", "service", "currency", "amount")
+    return type(api.ledger.report)(columns, [(date(2026, 3, 1), service, "USD", "1")], [], None)
+
+
+def test_an_answer_too_large_for_redis_even_compressed_is_not_kept(api):
+    # Seeded: nothing of it repeats, so that compressing takes away little.
+    api.ledger.report = long_report(api, random.Random(1).randbytes(MAX_VALUE_BYTES).hex())
     assert api.get("/api/v1/costs").headers["x-cache"] == "miss"
     assert cached_keys(api) == []
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", None, "identity", "gzip;q=0"])
+def test_a_long_answer_is_kept_compressed_and_is_the_same_from_the_cache(api, accepted):
+    api.ledger.report = long_report(api, "x" * COMPRESS_FROM_BYTES)
+    headers = {} if accepted is None else {"Accept-Encoding": accepted}
+    first, second = (api.get("/api/v1/costs", headers=headers) for _ in range(2))
+    assert [one.headers["x-cache"] for one in (first, second)] == ["miss", "hit"]
+    gzipped = accepted is not None and "gzip" in accepted.lower() and "q=0" not in accepted.replace("q=0.5", "")
+    for one in (first, second):
+        assert one.headers.get("content-encoding") == ("gzip" if gzipped else None)
+        assert one.headers["vary"] == "Accept-Encoding"
+        body = gzip.decompress(one.content) if gzipped else one.content
+        assert json.loads(body)["rows"][0]["service"] == "x" * COMPRESS_FROM_BYTES
+    (key,) = cached_keys(api)
+    assert len(api.link.redis.get(key)) < COMPRESS_FROM_BYTES
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda value: value[:-4], lambda value: value[:20] + value[21:], lambda _: "gz:0:="]
+)
+def test_a_compressed_answer_that_somebody_changed_is_not_served(api, damage):
+    api.ledger.report = long_report(api, "x" * COMPRESS_FROM_BYTES)
+    api.get("/api/v1/costs")
+    (key,) = cached_keys(api)
+    kept = api.link.redis.get(key)
+    api.link.redis.set(key, damage(kept if isinstance(kept, str) else kept.decode()))
+    assert api.get("/api/v1/costs").headers["x-cache"] == "miss"
 
 
 def test_a_frozen_redis_holds_a_request_for_its_budget_only():

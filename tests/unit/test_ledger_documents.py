@@ -1,5 +1,7 @@
 """How values look in JSON."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -9,8 +11,17 @@ from hypothesis import strategies as st
 
 from shared.core.costs import CoverageState
 from shared.core.runs import RunState
-from shared.ledger.documents import amount, costs_document, coverage_document, instant, run_document, runs_document
+from shared.ledger.documents import (
+    amount,
+    costs_document,
+    costs_json,
+    coverage_document,
+    instant,
+    run_document,
+    runs_document,
+)
 from shared.ledger.queries import AccountCoverage, CostReport, CoveredDay
+from status_api.errors import encode
 from tests.support.api import FAILED, NOW, a_run
 
 
@@ -96,7 +107,8 @@ def test_a_day_that_was_never_collected_has_no_instant():
 
 def test_costs_are_text_throughout():
     report = CostReport(
-        rows=[{"day": date(2026, 3, 1), "service": "Compute", "currency": "USD", "amount": Decimal("1.50")}],
+        ("day", "service", "currency", "amount"),
+        [(date(2026, 3, 1), "Compute", "USD", "1.5")],
         totals=[{"currency": "USD", "amount": Decimal("1E+3")}],
         as_of=NOW,
     )
@@ -105,3 +117,19 @@ def test_costs_are_text_throughout():
         "totals": [{"currency": "USD", "amount": "1000"}],
         "asOf": "2026-03-10T12:30:15.123Z",
     }
+
+
+@given(
+    st.lists(
+        st.tuples(st.dates(), st.text(), st.sampled_from(["USD", '"', "%s"]), st.decimals(-9, 9, places=3).map(str))
+    )
+)
+def test_costs_filled_into_a_form_are_the_same_as_encoded(values):
+    report = CostReport(
+        ("day", "service", "currency", "amount"), values, [{"currency": "%", "amount": Decimal(1)}], NOW
+    )
+    head = {"start": "2026-01-01", "groupBy": ["day", "service"]}
+    plain = [(*row[:-1], amount(Decimal(row[-1]))) for row in values]
+    report = replace(report, values=plain)
+    assert json.loads(costs_json(head, report)) == head | costs_document(report)
+    assert costs_json(head, report) == encode(head | costs_document(report))
