@@ -47,6 +47,7 @@ DAMAGE = {
         "UPDATE revisions SET billed_before = billed_after, effective_before = effective_after WHERE id = 1"
     ],
     "one_running_run": ["INSERT INTO runs SELECT * FROM runs WHERE id = 3"],
+    "one_in_lane": ["UPDATE runs SET lane = 'one'", "INSERT INTO runs SELECT * FROM runs WHERE id = 3"],
     "ended_or_open": ["UPDATE runs SET finished_at = NULL WHERE id = 1"],
     "running_is_held": ["UPDATE runs SET holder = NULL WHERE id = 3"],
     "only_running_is_held": ["UPDATE runs SET holder = 'somebody' WHERE id = 1"],
