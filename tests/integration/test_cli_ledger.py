@@ -270,7 +270,7 @@ def test_a_run_that_failed_is_told_with_its_cure_and_fails_the_command(holdfast,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["collect", "--account", "shpo"], ["No account named 'shpo'", "holdfast coverage"]),
+        (["collect", "--account", "shpo"], ["No account named 'shpo'", "holdfast accounts"]),
         (["coverage", "--account", "shpo"], ["No account named 'shpo'"]),
         (["costs", "--start", "yesterday"], ["--start: 'yesterday' is no day; write it as in 2026-01-31"]),
         (["collect", "--start", "2999-01-01"], ["lies in the future"]),

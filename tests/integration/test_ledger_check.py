@@ -54,6 +54,7 @@ DAMAGE = {
     "sums_of_thirds": ["UPDATE cost_sums SET billed = '8' WHERE span = 1 AND day = '2026-01-01'"],
     "sums_of_months": ["DELETE FROM cost_sums WHERE span = 2"],
     "one_running_run": ["INSERT INTO runs SELECT * FROM runs WHERE id = 3"],
+    "one_in_lane": ["UPDATE runs SET lane = 'one'", "INSERT INTO runs SELECT * FROM runs WHERE id = 3"],
     "ended_or_open": ["UPDATE runs SET finished_at = NULL WHERE id = 1"],
     "running_is_held": ["UPDATE runs SET holder = NULL WHERE id = 3"],
     "only_running_is_held": ["UPDATE runs SET holder = 'somebody' WHERE id = 1"],

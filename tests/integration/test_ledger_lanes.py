@@ -29,7 +29,7 @@ def in_lanes(db, **lanes):
     sync_accounts(db, [AccountFacts(name, "azure", paused=False, lane=lane) for name, lane in lanes.items()])
 
 
-def backlog(db, account, count, kind=RunKind.BACKFILL):
+def backlog(db, account, count, kind=RunKind.CATCHUP):
     key = next(found.id for found in list_accounts(db) if found.name == account)
     days = [FIRST + timedelta(days=offset) for offset in range(count)]
     with db.write() as connection:

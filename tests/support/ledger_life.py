@@ -26,7 +26,7 @@ from shared.ledger.budgets import raise_budgets
 from shared.ledger.claims import Claim, claim, claim_next_due, renew, running_beats
 from shared.ledger.credentials import begin_check, record_finding
 from shared.ledger.database import Database
-from shared.ledger.dispatch import dispatch_due, resend_queued
+from shared.ledger.dispatch import dispatch_due, hints_gone, resend_queued
 from shared.ledger.endings import cancel_run, fail_attempt, hand_back, take_back
 from shared.ledger.fleet import ProcessBeat, beat, forget
 from shared.ledger.holds import hold_account, release_account
@@ -96,6 +96,7 @@ def live(db: Database, accounts: Sequence[str], slot: str) -> None:
     dispatch_due(db, queue, window=WINDOW)
     queue.refuses = False
     dispatch_due(db, queue, window=WINDOW)
+    hints_gone(db)
     resend_queued(db, queue, everything=True)
     for held in [found for hint in queue.take() if (found := claim(db, hint, holder=HOLDER)) is not None]:
         end(db, held)
