@@ -17,7 +17,7 @@ from shared.core.errors import ProviderError, SendRefusedError
 from shared.core.runs import RetryPolicy, RunReady
 from shared.ledger.accounts import list_accounts, outdate_answers, sync_accounts
 from shared.ledger.alerts import look_for_overdue, mark_sent, take_alert
-from shared.ledger.backfill import BackfillAsked, request_backfill
+from shared.ledger.backfill import BackfillAsked, cancel_backfills, request_backfill
 from shared.ledger.claims import Claim, claim, claim_next_due, renew, running_beats
 from shared.ledger.database import Database
 from shared.ledger.dispatch import dispatch_due, resend_queued
@@ -97,6 +97,7 @@ def live(db: Database, accounts: Sequence[str], slot: str) -> None:
     asked = request_runs(db, accounts=[accounts[-1]], days=BEYOND, key=slot)
     cancel_run(db, asked[0].id)
     request_backfill(db, BackfillAsked(accounts=[accounts[-1]], days=BEYOND))
+    cancel_backfills(db, accounts[-1])
     keep_house(db, accounts[-1])
     forget(db, process().id)
 
