@@ -21,7 +21,7 @@ from shared.core.runs import RetryPolicy, RunReady
 from shared.ledger.accounts import list_accounts, outdate_answers, sync_accounts
 from shared.ledger.alerts import look_for_overdue, mark_sent, take_alert
 from shared.ledger.anomalies import changed_accounts, look_at
-from shared.ledger.backfill import BackfillAsked, request_backfill
+from shared.ledger.backfill import BackfillAsked, cancel_backfills, request_backfill
 from shared.ledger.budgets import raise_budgets
 from shared.ledger.claims import Claim, claim, claim_next_due, renew, running_beats
 from shared.ledger.credentials import begin_check, record_finding
@@ -106,6 +106,7 @@ def live(db: Database, accounts: Sequence[str], slot: str) -> None:
     asked = request_runs(db, accounts=[accounts[-1]], days=BEYOND, key=slot)
     cancel_run(db, asked[0].id)
     request_backfill(db, BackfillAsked(accounts=[accounts[-1]], days=BEYOND))
+    cancel_backfills(db, accounts[-1])
     keep_house(db, accounts[-1])
     forget(db, process().id)
 

@@ -40,7 +40,9 @@ COLUMNS: Final = (
 )
 MEMORY_LIMIT_MB: Final = 128
 # Rows of a Parquet file that are held until they are written together.
-GROUP_ROWS: Final = 50_000
+GROUP_ROWS: Final = 20_480
+# What DuckDB reads of the pipe at a time; it holds several, and takes 32 MB each unless told.
+READ_BYTES: Final = 4 * 1024**2
 
 
 def csv_pieces(batches: Iterable[Sequence[StoredRow]]) -> Generator[bytes, None, None]:
@@ -132,7 +134,7 @@ class _Reader:
             connection.execute(
                 f"COPY (SELECT {typed} FROM read_csv('/dev/fd/{self._descriptor}', columns = {{{names}}}, "  # noqa: S608 - our own names
                 "auto_detect = false, header = true, parallel = false, delim = ',', quote = '\"', escape = '\"', "
-                f"nullstr = '', new_line = '\\n')) TO {quoted(str(self._target))} "
+                f"nullstr = '', new_line = '\\n', buffer_size = {READ_BYTES})) TO {quoted(str(self._target))} "
                 f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS})"
             )
 
