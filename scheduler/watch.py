@@ -16,7 +16,7 @@ from shared.observability import events
 from shared.observability.metrics import ALERTS, ANOMALIES, BUDGETS_REACHED
 
 LOOK_S: Final = 60.0
-BATCH: Final = 100
+BATCH: Final = 500
 
 
 class Ledger(Protocol):

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Text, and_, cast, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 
 from shared.core.anomalies import Anomaly, Verdict, find
 from shared.core.days import ONE_DAY
@@ -57,15 +58,20 @@ class _Judged:
 
 def changed_accounts(db: Database, *, limit: int) -> list[Changed]:
     """Some of the accounts that must be looked at, at most `limit`."""
-    query = (
-        select(accounts.c.id, accounts.c.name, accounts.c.provider, notices.c.created_at, notices.c.day)
-        .join_from(accounts, notices, _mark_of_account(), isouter=True)
-        .where(accounts.c.data_version > 0)
-        .where(or_(notices.c.id.is_(None), notices.c.document != cast(accounts.c.data_version, Text)))
-        .limit(limit)
-    )
+    marks = select(notices.c.account_id, notices.c.document, notices.c.created_at, notices.c.day).where(_is_mark())
+    stored = select(accounts.c.id, accounts.c.name, accounts.c.provider, accounts.c.data_version)
     with db.read() as connection:
-        return [Changed(*row) for row in connection.execute(query)]
+        # Put together here: while the table of marks grows from nothing, PostgreSQL takes it for empty, and would
+        # compare each account with each mark.
+        seen = {account: mark for account, *mark in connection.execute(marks)}
+        found = connection.execute(stored.where(accounts.c.data_version > 0))
+        changed = (
+            Changed(key, name, provider, looked_at, first_look)
+            for key, name, provider, version in found
+            for document, looked_at, first_look in [seen.get(key, (None, None, None))]
+            if document != str(version)
+        )
+        return list(islice(changed, limit))
 
 
 def look_at(db: Database, account: Changed, *, post: bool) -> Look:
@@ -84,18 +90,13 @@ def look_at(db: Database, account: Changed, *, post: bool) -> Look:
         return _keep(connection, account, _Judged(reading.today, verdict), post=post)
 
 
-def _mark_of_account() -> Any:
-    mark = and_(notices.c.kind == NoticeKind.LOOKED.value, notices.c.subject == SUBJECT)
-    return and_(notices.c.account_id == accounts.c.id, mark)
+def _is_mark() -> ColumnElement[bool]:
+    return and_(notices.c.kind == NoticeKind.LOOKED.value, notices.c.subject == SUBJECT)
 
 
 def _mark(connection: Connection, account: Changed, reading: Reading) -> bool:
     """Note how far has been looked; False when somebody else has looked meanwhile."""
-    seen = select(notices.c.id, notices.c.created_at).where(
-        notices.c.account_id == account.id,
-        notices.c.kind == NoticeKind.LOOKED.value,
-        notices.c.subject == SUBJECT,
-    )
+    seen = select(notices.c.id, notices.c.created_at).where(notices.c.account_id == account.id, _is_mark())
     row = connection.execute(seen).one_or_none()
     if (None if row is None else row.created_at) != account.looked_at:
         return False
