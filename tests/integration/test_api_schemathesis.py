@@ -136,7 +136,7 @@ def asked_badly(api):
     every = {(path, method) for path, method in OPERATIONS if path.startswith("/api")}
     met = {ask(schema, api, path, method, query={"nonsense": "1"}) for path, method in every}
     nobody = {"query": {"account": "nobody"}, "parts": {"run_id": "999999", "key": "nothing"}}
-    known = {"/api/v1/costs", "/api/v1/coverage", "/api/v1/runs"}
+    known = {f"/api/v1/{name}" for name in ("anomalies", "budgets", "costs", "coverage", "runs")}
     met |= {ask(schema, api, path, "get", **nobody) for path in known}
     met |= {ask(schema, api, path, method, parts=nobody["parts"]) for path, method in every if "{" in path}
     post, as_json = ("/api/v1/runs", "post"), {"media_type": "application/json"}
