@@ -114,10 +114,8 @@ def main() -> None:
     options = parser.parse_args()
     print(machine())
     print(f"{options.accounts} accounts, {options.services} services each\n")
-    print(
-        "| processor ms | idle minute | which have changed | first look, median "
-        "| after the daily collection, median, p95 |"
-    )
+    columns = ("processor ms", "idle minute", "which have changed", "first look", "after a collection, median, p95")
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|")
     with durable_postgres() as server:
         for dialect in DIALECTS:
