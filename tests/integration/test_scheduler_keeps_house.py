@@ -88,6 +88,7 @@ def test_the_scheduler_forgets_old_runs_and_removes_dead_hints(server, tmp_path:
     ):
         die(link, 2)
         scheduler = system.start("scheduler")["scheduler"]
+        system.wait_serving()
         wait_for(lambda: scheduler.said("Hints that no worker could read were removed"), 20, "the dead hints to go")
         assert dead(link) == 0
         assert b"holdfast_dead_hints_total 2.0" in scheduler.probe("/metrics").body
@@ -105,6 +106,7 @@ def test_the_scheduler_forgets_old_runs_and_removes_dead_hints(server, tmp_path:
         db.dispose()
 
         scheduler = system.start("scheduler")["scheduler"]
+        system.wait_serving()
         wait_for(lambda: scheduler.said("Runs that ended long ago were forgotten"), 20, "the old run to go")
         assert b"holdfast_forgotten_runs_total 1.0" in scheduler.probe("/metrics").body
         assert system.stop() == {"scheduler": 0}
