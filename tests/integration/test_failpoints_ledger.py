@@ -30,7 +30,7 @@ def expected(db: Database) -> dict[tuple[str, date], Decimal]:
     return {(name, day): cost for name in names for day, cost in costs.items()}
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(300)
 def test_a_death_at_any_commit_costs_nothing_and_doubles_nothing(database_url):
     assert POINTS[0].startswith("migration")
     db = Database(database_url)
