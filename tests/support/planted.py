@@ -20,7 +20,8 @@ AWS_ACCOUNT = (
 )
 AZURE_ACCOUNT = (
     '[[account]]\nname = "subscription"\nprovider = "azure"\ntoken_env = "SUBSCRIPTION"\n'
-    'scope = "/subscriptions/00000000-0000-0000-0000-000000000000"\n'
+    # Nobody listens there: a planted token goes nowhere.
+    'scope = "/subscriptions/00000000-0000-0000-0000-000000000000"\nendpoint = "http://127.0.0.1:1"\n'
 )
 # Variables whose whole value is a secret.
 SDK_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET")
