@@ -4,7 +4,20 @@ from collections.abc import Collection
 from functools import cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exc, exists, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    and_,
+    exc,
+    exists,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from shared.core.runs import RunReady, RunState
 from shared.ledger.columns import DatabaseNow
@@ -55,9 +68,7 @@ def claim(db: Database, message: RunReady, *, holder: str, direct: bool = False)
     may_begin = state_is(RunState.QUEUED)
     if direct:
         may_begin = or_(may_begin, and_(state_is(RunState.PENDING), ready_now()))
-    closed = or_(accounts.c.removed, accounts.c.held, lane_is_busy())
-    shut = exists().where(accounts.c.id == runs.c.account_id, closed)
-    blocked = or_(account_is_busy(), shut, gives_way())
+    blocked = _blocked()
     with db.write(Write.CLAIM) as connection:
         if _begin(connection, and_(hinted, may_begin, ~blocked), holder):
             return _claimed(connection, message.run_id, holder=holder, direct=direct)
@@ -126,9 +137,21 @@ def _due() -> tuple[Select[tuple[int, int]], Select[tuple[int, int]]]:
     return by_urgency(urgency), queued
 
 
+@cache
+def _blocked() -> ColumnElement[bool]:
+    """The run cannot begin now, whoever tries."""
+    closed = or_(accounts.c.removed, accounts.c.held, lane_is_busy())
+    return or_(account_is_busy(), exists().where(accounts.c.id == runs.c.account_id, closed), gives_way())
+
+
+@cache
+def _lane() -> ScalarSelect[str | None]:
+    """The lane of the run's account."""
+    return select(accounts.c.lane).where(accounts.c.id == runs.c.account_id).scalar_subquery()
+
+
 def _begin(connection: Connection, condition: ColumnElement[bool], holder: str) -> bool:
     """Make the run running; False when it does not meet `condition`, or another of its account or lane came first."""
-    lane = select(accounts.c.lane).where(accounts.c.id == runs.c.account_id).scalar_subquery()
     statement = (
         update(runs)
         .where(condition)
@@ -138,7 +161,7 @@ def _begin(connection: Connection, condition: ColumnElement[bool], holder: str) 
             started_at=DatabaseNow(),
             next_send_at=None,
             beat=1,
-            lane=lane,
+            lane=_lane(),
         )
         .returning(runs.c.id)
     )

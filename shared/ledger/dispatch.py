@@ -15,7 +15,7 @@ from shared.ledger.columns import DatabaseNow
 from shared.ledger.courtesy import BACKFILL, QUEUED_AT_ONCE, room_for_backfills
 from shared.ledger.database import Database
 from shared.ledger.locks import Lock, lock
-from shared.ledger.rows import UNQUEUED, ready_now, state_is
+from shared.ledger.rows import UNQUEUED, ready_now, ready_without_lane, state_is
 from shared.ledger.tables import accounts, attempts, installation, runs
 from shared.observability.failpoints import Write
 
@@ -130,13 +130,19 @@ def _in_turn(connection: Connection, among: ColumnElement[bool], window: int) ->
     if free <= 0:
         return ()
     found = _of_accounts(connection, among, window=window, most=free)
-    if _any(connection, select(accounts.c.id).where(accounts.c.lane.is_not(None))):
+    if _may_have_lanes(connection):
         found = sorted([*found, *_of_lanes(connection, among)])[:free]
     chosen = [run_id for priority, _, run_id in found if priority != BACKFILL]
     if len(chosen) == len(found):
         return chosen
     room = room_for_backfills(window, _queued_backfills(connection))
     return chosen + [run_id for priority, _, run_id in found if priority == BACKFILL][:room]
+
+
+def _may_have_lanes(connection: Connection) -> bool:
+    """Whether it is worth a look: some run waits, and some account has a lane."""
+    pending = select(runs.c.id).where(state_is(RunState.PENDING))
+    return _any(connection, pending) and _any(connection, select(accounts.c.id).where(accounts.c.lane.is_not(None)))
 
 
 def _of_accounts(connection: Connection, among: ColumnElement[bool], *, window: int, most: int) -> list[Turn]:
@@ -151,7 +157,7 @@ def _of_accounts(connection: Connection, among: ColumnElement[bool], *, window: 
     waiting = (
         select(runs.c.id, runs.c.priority, (of_account + func.coalesce(ahead.c["count"], 0)).label("turn"))
         .outerjoin(ahead, and_(ahead.c.account_id == runs.c.account_id, ahead.c.priority == runs.c.priority))
-        .where(state_is(RunState.PENDING), ready_now(accounts.c.lane.is_(None)), among)
+        .where(state_is(RunState.PENDING), ready_without_lane(), among)
         .cte("waiting")
     )
     first = waiting.c.priority, waiting.c.turn, waiting.c.id

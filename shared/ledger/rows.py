@@ -1,6 +1,7 @@
 """Runs as rows: reading them, and the conditions that the partial indexes answer."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -104,26 +105,36 @@ def by_urgency(query: Select[Any]) -> Select[Any]:
     return query.where(state_is(RunState.PENDING)).order_by(runs.c.priority, runs.c.id)
 
 
+# Conditions without a value in them are built once: making them took a good part of what a claim costs.
+@cache
 def account_is_busy() -> ColumnElement[bool]:
     """Some run of the account is running."""
     other = runs.alias("other")
     return exists().where(other.c.account_id == runs.c.account_id, state_is(RunState.RUNNING, of=other))
 
 
+@cache
 def lane_is_busy() -> ColumnElement[bool]:
     """Some run of the account's lane is running. For a statement that has the account."""
     other = runs.alias("in_lane")
     return exists().where(other.c.lane == accounts.c.lane, state_is(RunState.RUNNING, of=other))
 
 
-def ready_now(*account_meets: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The run's time has come, and its account is neither paused, removed nor busy, nor is its lane.
-
-    `account_meets` are further conditions on the account.
-    """
-    timely = or_(runs.c.not_before.is_(None), runs.c.not_before <= DatabaseNow())
+@cache
+def ready_now() -> ColumnElement[bool]:
+    """The run's time has come, and its account is neither paused, removed nor busy, nor is its lane."""
     # Most accounts have no lane, and none is looked for.
-    free = or_(accounts.c.lane.is_(None), ~lane_is_busy())
-    account = exists().where(accounts.c.id == runs.c.account_id, collects(), free, *account_meets)
+    return _ready(or_(accounts.c.lane.is_(None), ~lane_is_busy()))
+
+
+@cache
+def ready_without_lane() -> ColumnElement[bool]:
+    """As `ready_now`, and the account has no lane."""
+    return _ready(accounts.c.lane.is_(None))
+
+
+def _ready(account_meets: ColumnElement[bool]) -> ColumnElement[bool]:
+    timely = or_(runs.c.not_before.is_(None), runs.c.not_before <= DatabaseNow())
+    account = exists().where(accounts.c.id == runs.c.account_id, collects(), account_meets)
     # A statement may have the accounts as well; this is a look at them of its own.
     return and_(timely, account.correlate(runs), ~account_is_busy())
