@@ -65,7 +65,7 @@ ELSEWHERE = {
     *sides(Write.MIGRATION, Write.PLAN_FIRE, Write.PUT_BACK, Write.HOLD, Write.RELEASE, Write.OUTDATE, Write.FORGET),
     *sides(Write.ALERT, Write.TAKE_ALERT, Write.ALERT_SENT, Write.CLAIM_DIRECT, Write.SUMS, Write.JOURNAL),
     *sides(Write.CREDENTIALS_TURN, Write.CREDENTIALS_FOUND),
-    *sides(Write.LOOK, Write.BUDGET, Write.TAKE_NOTICE, Write.NOTICE_SENT),
+    *sides(Write.LOOK, Write.BUDGET, Write.TAKE_NOTICE, Write.NOTICE_SENT, Write.BACKFILL),
     Point.REQUEUE_BEFORE,
     Point.REQUEUE_AFTER,
 }
