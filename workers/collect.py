@@ -195,7 +195,7 @@ def _stored(held: Held, stored: Stored | None) -> None:
 
 
 def _restated(provider: str, told: Restatement) -> None:
-    metrics.DAYS_RESTATED.labels(provider=provider).inc(len(told.days))
+    metrics.RESTATEMENTS.labels(provider=provider).inc(len(told.days))
     difference = ", ".join(f"{amount(risen, signed=True)} {currency}" for currency, risen in told.difference.items())
     line = logger.bind(event=events.DAYS_RESTATED, days=len(told.days), services=told.services, difference=difference)
     line.bind(first=str(told.days[0]), last=str(told.days[-1])).info("Days restated")

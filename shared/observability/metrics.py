@@ -113,8 +113,8 @@ ROWS_STORED: Final = Counter(
     ["provider"],
     registry=REGISTRY,
 )
-DAYS_RESTATED: Final = Counter(
-    "holdfast_days_restated",
+RESTATEMENTS: Final = Counter(
+    "holdfast_restatements",
     "Account-days whose costs were different when they were collected again.",
     ["provider"],
     registry=REGISTRY,

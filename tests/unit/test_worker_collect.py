@@ -76,7 +76,7 @@ def changed(day, currency, before, after):
 
 def test_days_whose_costs_changed_are_told_in_one_line_and_counted():
     changes = (changed(5, "EUR", "2.50", "2"), changed(5, "USD", None, "1E+3"), changed(7, "USD", "1.0", "1.25"))
-    before = metrics.DAYS_RESTATED.labels(provider="focus")._value.get()
+    before = metrics.RESTATEMENTS.labels(provider="focus")._value.get()
     with captured(fmt="json") as lines:
         collector(MemoryLedger(store=[Stored(3, (), (), (), changes)])).on_hint(hint())
     (line,) = [one for one in lines.json if one["event"] == events.DAYS_RESTATED]
@@ -91,7 +91,7 @@ def test_days_whose_costs_changed_are_told_in_one_line_and_counted():
         1,
         events.SCOPE_RUN,
     ]
-    assert metrics.DAYS_RESTATED.labels(provider="focus")._value.get() == before + 2
+    assert metrics.RESTATEMENTS.labels(provider="focus")._value.get() == before + 2
 
 
 def test_a_store_that_changed_nothing_says_nothing_of_it():
