@@ -22,18 +22,27 @@ def announce(
     stopped: threading.Event,
     booted: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Log it once `settled()`, 3 s after `booted()` at the latest, on a thread of its own; never after `stopped`."""
+    """Log it once `settled()` and all is checked, 3 s after `booted()` at the latest; never after `stopped`.
+
+    On a thread of its own.
+    """
 
     def wait_and_log() -> None:
         while not booted() and not stopped.wait(SETTLE_LOOK_S):
             pass
         until_s = time.monotonic() + SETTLE_S
-        while not settled() and time.monotonic() < until_s and not stopped.wait(SETTLE_LOOK_S):
-            pass
+        while not (settled() and _all_checked(checks())):
+            if time.monotonic() >= until_s or stopped.wait(SETTLE_LOOK_S):
+                break
         if not stopped.is_set():
             log_started(checks())
 
     threading.Thread(target=wait_and_log, name="announce", daemon=True).start()
+
+
+def _all_checked(checks: Mapping[str, CheckResult]) -> bool:
+    """Of credentials, each account's: what a worker found before is read from the ledger a moment after the start."""
+    return not any("not checked" in (check.message or "").lower() for check in checks.values())
 
 
 def log_started(checks: Mapping[str, CheckResult]) -> None:

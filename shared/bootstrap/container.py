@@ -213,7 +213,7 @@ class Container:
     def _settled(self) -> bool:
         redis = self.link.health()
         word_of_redis = redis.status == "connected" or redis.details.error is not None
-        return word_of_redis and self._database.settled and "Not checked" not in str(self.checks.results())
+        return word_of_redis and self._database.settled
 
 
 def build(process: Process, settings: Settings | None = None) -> Container:

@@ -53,3 +53,15 @@ def test_a_process_that_is_stopped_before_says_nothing(stopped):
         thread.join(20)
         assert not thread.is_alive()
         assert "Server started" not in lines.text
+
+
+def test_credentials_that_are_about_to_be_checked_are_waited_for(stopped, monkeypatch):
+    monkeypatch.setattr(module, "SETTLE_S", 20.0)
+    checks = {"awsCredentials": CheckResult(CheckStatus.DEGRADED, message="shop: not checked yet")}
+    with captured() as lines:
+        announce(lambda: checks, settled=lambda: True, stopped=stopped)
+        time.sleep(0.2)
+        assert "Server started" not in lines.text
+        checks = {"awsCredentials": CheckResult(CheckStatus.UP, message="1 account signed in")}
+        wait_for(lambda: "Server started  available=awsCredentials" in lines.text, 10, "the line")
+        assert "degraded" not in lines.text
