@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Most tests wait for processes and servers rather than compute: several at a time for each core. End-to-end tests have
 # the more at stake in time and share the machine with fewer.
 JOBS ?= 4
-E2E_JOBS ?= 2
+E2E_JOBS ?= 3
 SOAK_TESTS := tests/integration/test_failpoints_ledger.py $(addprefix tests/e2e/test_,failpoints.py death.py clock.py)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 
