@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import log
+from math import inf, log
 from statistics import median
 from typing import Final
 
@@ -53,9 +53,9 @@ class Likely:
 
     def deviations(self, actual: float, likely: float) -> float:
         """How many usual deviations lie between the two: proportions count, and near nothing amounts do."""
-        near_nothing = NEARLY_NOTHING * abs(self.level)
-        sign = 1 if self.level > 0 else -1
-        one, other = max(sign * actual, 0.0) + near_nothing, max(sign * likely, 0.0) + near_nothing
+        if not self.level:
+            return inf
+        one, other = (max(amount / self.level, 0.0) + NEARLY_NOTHING for amount in (actual, likely))
         return abs(log(one / other)) / self.noise
 
 
@@ -109,7 +109,7 @@ def _levels(window: Window, weekdays: Sequence[float], day: date, rules: Rules) 
         if weekdays[point.day.weekday()] >= FAINT
     ]
     values = [value for _, value in flat]
-    level = median(values[: rules.level_days])
+    level = median(values[: rules.level_days] or [0.0])
     # A level that has just changed is told once or twice, and then is what the service costs.
     recent = median([value for found, value in flat if _is_recent(found, day, window)][: rules.recent_days] or [level])
     if not window.past:
