@@ -123,6 +123,25 @@ def test_a_new_level_is_told_for_a_day_or_two_and_then_is_what_the_service_costs
     assert found == [THURSDAY, THURSDAY + timedelta(days=1)]
 
 
+def test_a_service_that_rested_longer_than_its_level_reaches_is_told_of_when_it_costs_something_again():
+    def rested(day):
+        return 0 if day >= THURSDAY - timedelta(days=8) else 100
+
+    days = [*days_before(THURSDAY, PAST), THURSDAY]
+    given = history(days, one=lambda day: 100 if day == THURSDAY else rested(day))
+    (found,) = find(given, [THURSDAY]).anomalies
+    assert (found.kind, found.expected, found.score) == (AnomalyKind.SPIKE, Decimal(0), 999.0)
+    assert judged(THURSDAY, 0, usual=rested) == []
+
+
+def test_a_service_that_fades_away_is_judged_by_what_is_left_of_it():
+    days = [*days_before(THURSDAY, 24), THURSDAY]
+    fading = {day: Decimal(1000) * Decimal("0.45") ** place for place, day in enumerate(days)}
+    assert find(History(frozenset(days), {("one", "USD"): fading}), [THURSDAY]).anomalies == ()
+    back = History(frozenset(days), {("one", "USD"): {**fading, THURSDAY: Decimal(5)}})
+    assert [one.kind for one in find(back, [THURSDAY]).anomalies] == [AnomalyKind.SPIKE]
+
+
 def test_a_credit_every_week_is_expected_and_missed():
     def weekly_credit(day):
         return -50.0 if day.weekday() == 6 else 0.0

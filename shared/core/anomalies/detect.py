@@ -72,8 +72,8 @@ def _account_days(known: Sequence[date], amounts: Mapping[Key, Mapping[date, Dec
 
 def _ever_matters(amounts: Mapping[date, Decimal], floor: float) -> bool:
     """Whether any deviation can reach the floor: most services of most accounts are small."""
-    values = [float(amount) for amount in amounts.values()]
-    return max(0.0, *values, 0.0) - min(0.0, *values, 0.0) >= floor
+    values = [0.0, *(float(amount) for amount in amounts.values())]
+    return max(values) - min(values) >= floor
 
 
 def _on(day: date, seen: Sequence[_Seen], rules: Rules) -> Iterator[Anomaly]:
@@ -90,25 +90,25 @@ def _on(day: date, seen: Sequence[_Seen], rules: Rules) -> Iterator[Anomaly]:
 def _guess(amount: float) -> Decimal:
     """As many digits as a guess has."""
     guess = GUESS.create_decimal_from_float(round(amount, GUESS_PLACES))
-    return Decimal(format(guess, "f")) if guess else ZERO
+    return Decimal(f"{guess:f}") if guess else ZERO
 
 
 def _look(series: _Series, place: int, places: Places, rules: Rules) -> _Seen:
     window = Window(tuple(series.points[at] for at in places.indices), places.past)
     since, point = _since_it_began(window, series.floor), series.points[place]
-    if len(since.points) < rules.young_days or not is_steady(since.points):
-        return _Seen(series, point, window, None)
-    return _Seen(series, point, since, likely(since, point.day, rules))
+    has_rhythm = len(since.points) >= rules.young_days and is_steady(since.points)
+    return _Seen(series, point, window, likely(since, point.day, rules) if has_rhythm else None)
 
 
 def _since_it_began(window: Window, floor: float) -> Window:
     """The window without the days before the service was first used; of its first week nobody can say what is usual."""
     first = min((point.day for point in window.points if abs(point.amount) >= floor * FAINT), default=date.max)
-    settled = first + timedelta(days=WEEK - 1) if first < date.max else first
     if first - min(point.day for point in window.points) < timedelta(days=WEEK):
         return window
     kept = [point for point in window.points if point.day >= first]
-    return Window(tuple(replace(point, usual=None) if point.day < settled else point for point in kept), window.past)
+    young = timedelta(days=WEEK - 1)
+    points = (replace(point, usual=None) if point.day - first < young else point for point in kept)
+    return Window(tuple(points), window.past)
 
 
 def _is_quiet_day(one: _Seen, seen: Sequence[_Seen]) -> bool:
@@ -133,12 +133,11 @@ def _judge_steady(
 ) -> tuple[AnomalyKind, float, float] | None:
     """A day that is far from every figure that would explain it, and on the same side of all."""
     amounts = (*found.amounts, *found.quiet) if quiet else found.amounts
-    nearest = min(amounts, key=lambda amount: abs(actual - amount))
+    # Among the figures a day is its own nearest.
+    nearest = min(max(actual, min(amounts)), max(amounts))
     off = actual - nearest
-    if any((actual - amount) * off <= 0 for amount in amounts):
-        return None
     least = max(floor, rules.least_share * abs(nearest), rules.least_share / 2 * abs(found.level))
-    score = min(found.deviations(actual, amount) for amount in amounts)
+    score = found.deviations(actual, nearest)
     if score < rules.score or abs(off) < least:
         return None
     if abs(actual) <= NEARLY_NOTHING * abs(nearest):
@@ -155,7 +154,7 @@ def _judge_unsteady(one: _Seen, rules: Rules) -> tuple[AnomalyKind, float, float
     same_weekday = [point.amount for point in points if point.day.weekday() == one.point.day.weekday()]
     expected = median(same_weekday or [0.0])
     is_old = len(_since_it_began(one.window, floor).points) >= rules.young_days
-    if is_old and amount > rules.record * most and amount - most >= floor:
+    if is_old and amount > rules.record * most:
         return AnomalyKind.SPIKE, expected, rules.score * amount / (rules.record * most)
     if abs(amount) <= NEARLY_NOTHING * abs(expected) and _is_weekly(one, floor):
         return AnomalyKind.VANISHED, expected, rules.score * abs(expected) / floor
@@ -164,8 +163,9 @@ def _judge_unsteady(one: _Seen, rules: Rules) -> tuple[AnomalyKind, float, float
 
 def _is_weekly(one: _Seen, floor: float) -> bool:
     """Whether the service costs something on this weekday alone, and always did lately."""
-    weekday = one.point.day.weekday()
-    here = [abs(point.amount) for point in one.window.points if point.day.weekday() == weekday][:WEEKS_IN_A_ROW]
-    elsewhere = [abs(point.amount) for point in one.window.points if point.day.weekday() != weekday]
-    least = max(floor, max(here, default=0.0) / 2)
-    return len(here) == WEEKS_IN_A_ROW and min(here) >= least and max(elsewhere, default=0.0) < least
+    points, weekday = one.window.points, one.point.day.weekday()
+    here = [abs(point.amount) for point in points if point.day.weekday() == weekday][:WEEKS_IN_A_ROW]
+    if len(here) < WEEKS_IN_A_ROW:
+        return False
+    least = max(floor, max(here) / 2)
+    return min(here) >= least and all(abs(point.amount) < least for point in points if point.day.weekday() != weekday)

@@ -1,9 +1,10 @@
 """What a service was likely to cost on a day, by its weekly rhythm, its level and trend, and the turn of the month."""
 
+from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import log
+from math import inf, log
 from statistics import median
 from typing import Final
 
@@ -53,9 +54,9 @@ class Likely:
 
     def deviations(self, actual: float, likely: float) -> float:
         """How many usual deviations lie between the two: proportions count, and near nothing amounts do."""
-        near_nothing = NEARLY_NOTHING * abs(self.level)
-        sign = 1 if self.level > 0 else -1
-        one, other = max(sign * actual, 0.0) + near_nothing, max(sign * likely, 0.0) + near_nothing
+        if not self.level:
+            return inf
+        one, other = (max(amount / self.level, 0.0) + NEARLY_NOTHING for amount in (actual, likely))
         return abs(log(one / other)) / self.noise
 
 
@@ -109,18 +110,15 @@ def _levels(window: Window, weekdays: Sequence[float], day: date, rules: Rules) 
         if weekdays[point.day.weekday()] >= FAINT
     ]
     values = [value for _, value in flat]
-    level = median(values[: rules.level_days])
+    level = median(values[: rules.level_days] or [0.0])
     # A level that has just changed is told once or twice, and then is what the service costs.
-    recent = median([value for found, value in flat if _is_recent(found, day, window)][: rules.recent_days] or [level])
+    near = [value for found, value in flat if abs(day - found) <= timedelta(days=WEEK)]
+    recent = median(near[: rules.recent_days] or [level])
     if not window.past:
         return [level, recent]
     before = median(values[rules.level_days : 2 * rules.level_days] or [level])
     slope = (level - before) / rules.level_days
     return [level, level + slope * (rules.level_days + 1) / 2, recent]
-
-
-def _is_recent(found: date, day: date, window: Window) -> bool:
-    return abs(day - found) <= timedelta(days=WEEK) and (found < day or not window.past)
 
 
 def _monthly_extras(points: Sequence[Point], weekdays: Sequence[float], day: date) -> list[float]:
@@ -148,8 +146,7 @@ def _is_turn(day: date) -> bool:
 
 
 def _days_left(day: date) -> int:
-    following = (day.replace(day=1) + timedelta(days=31)).replace(day=1)
-    return (following - day).days - 1
+    return monthrange(day.year, day.month)[1] - day.day
 
 
 def _noise(points: Sequence[Point], weekdays: Sequence[float]) -> float:

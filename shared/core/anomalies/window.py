@@ -54,7 +54,7 @@ def points_of(known: Sequence[date], amounts: Mapping[date, Decimal]) -> list[Po
 
 
 def window_of(known: Sequence[date], day: date, rules: Rules) -> Places | None:
-    """Where in `known` the days are that `day` is compared with, the nearest first; None when there are too few.
+    """Where in `known` the days are that `day`, one of them, is compared with, the nearest first; None when too few.
 
     Days before it, as the verdict then never changes by what came later. Only where a history begins, and those are
     too few, later ones help out.
@@ -64,7 +64,7 @@ def window_of(known: Sequence[date], day: date, rules: Rules) -> Places | None:
     before = range(bisect_left(known, day - reach), here)
     if len(before) >= rules.least_days:
         return Places(tuple(reversed(before)), past=True)
-    after = range(here + (here < len(known) and known[here] == day), bisect_left(known, day + reach))
+    after = range(here + 1, bisect_left(known, day + reach))
     if len(before) + len(after) < rules.least_days:
         return None
     nearest = sorted((*before, *after), key=lambda index: (abs(known[index] - day), known[index]))
