@@ -1,8 +1,9 @@
 """A month's budget of one account, and how far it is used up."""
 
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -69,9 +70,6 @@ class BudgetStatus:
         """What the month will have cost if the days left cost what those that count did; None when those are few."""
         if len(self.days) < LEAST_DAYS:
             return None
+        _, days = monthrange(self.month.year, self.month.month)
         usual = (self.spent - max(self.days.values())) / (len(self.days) - 1)
-        return (self.spent + usual * (_days_of(self.month) - len(self.days))).quantize(HUNDREDTH)
-
-
-def _days_of(month: date) -> int:
-    return ((month + timedelta(days=31)).replace(day=1) - month).days
+        return (self.spent + usual * (days - len(self.days))).quantize(HUNDREDTH)

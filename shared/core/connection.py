@@ -138,7 +138,7 @@ def lost(policy: Policy, memory: Memory, now: Instant, *, failure: Failure) -> S
         return Step(after, (lost_line(failure, connected_s),)).entering(LinkState.CONNECTING, failure.code, now)
     said_s = memory.unstable_at_s
     if said_s is not None and now.mono_s - said_s < policy.flap_window_s:
-        return Step(after, ()).entering(LinkState.CONNECTING, failure.code, now)
+        return Step(after).entering(LinkState.CONNECTING, failure.code, now)
     line = unstable_line(losses=len(losses_s), window_s=policy.flap_window_s, failure=failure)
     return Step(replace(after, unstable_at_s=now.mono_s), (line,)).entering(LinkState.CONNECTING, failure.code, now)
 
@@ -158,14 +158,15 @@ def beaten(policy: Policy, memory: Memory, now: Instant, *, amiss: Failure | Non
 def _limited(policy: Policy, memory: Memory, now: Instant, *, amiss: Failure | None) -> tuple[Memory, tuple[Line, ...]]:
     """Another limit, or none any more. One that comes and goes gets its two lines once in a while."""
     if amiss is None:
-        after = replace(memory, degraded=None, degraded_at=None, limit_ends_told=False)
+        after = replace(memory, degraded=None, degraded_at=None)
         return after, (restored_line(),) if memory.limit_ends_told else ()
     same = memory.degraded is not None and memory.degraded.code is amiss.code
-    after = replace(memory, degraded=amiss, degraded_at=memory.degraded_at if same else now.at)
     told = memory.limit_told
-    if told is not None and told[0] is amiss.code and now.mono_s - told[1] < policy.flap_window_s:
-        return replace(after, limit_ends_told=False), ()
-    return replace(after, limit_told=(amiss.code, now.mono_s), limit_ends_told=True), (degraded_line(amiss),)
+    again = told is not None and told[0] is amiss.code and now.mono_s - told[1] < policy.flap_window_s
+    after = replace(
+        memory, degraded=amiss, degraded_at=memory.degraded_at if same else now.at, limit_ends_told=not again
+    )
+    return (after, ()) if again else (replace(after, limit_told=(amiss.code, now.mono_s)), (degraded_line(amiss),))
 
 
 def flapping(policy: Policy, memory: Memory, now: Instant) -> bool:
@@ -213,14 +214,14 @@ def _failure_lines(
     number, new = memory.attempt, failure.code not in memory.causes
     lines: list[Line] = []
     if failure.error_class is ErrorClass.REFUSED:
-        lines += [refused_line(failure)] if new else []
+        lines = [refused_line(failure)] if new else []
     elif memory.ever_connected:
         quiet = flapping(policy, memory, now)
-        lines += [] if quiet else [reconnecting_line(number=number, wait_s=wait_s, failure=failure)]
+        lines = [] if quiet else [reconnecting_line(number=number, wait_s=wait_s, failure=failure)]
     elif number < policy.startup_attempts:
-        lines += [retrying_line(number=number, budget=policy.startup_attempts, wait_s=wait_s, failure=failure)]
+        lines = [retrying_line(number=number, budget=policy.startup_attempts, wait_s=wait_s, failure=failure)]
     elif number > policy.startup_attempts:
-        lines += [cause_line(failure)] if new else []
+        lines = [cause_line(failure)] if new else []
     if number == policy.startup_attempts and not memory.ever_connected:
         lines.append(budget_spent_line(number=number, failure=failure))
     return tuple(lines)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -127,10 +127,10 @@ def interval_s(credential: Credential, accounts: int) -> float:
     least_s = accounts * PACE_S
     if credential.found.status is CredentialStatus.UP:
         return max(CHECK_INTERVAL_S, least_s)
-    unwell_s = 0.0
+    wait_s = RETRY_FIRST_S
     if credential.since is not None and credential.checked_at is not None:
-        unwell_s = (credential.checked_at - credential.since).total_seconds()
-    return max(min(max(unwell_s, RETRY_FIRST_S), CHECK_INTERVAL_S), least_s)
+        wait_s = max(wait_s, (credential.checked_at - credential.since).total_seconds())
+    return max(min(wait_s, CHECK_INTERVAL_S), least_s)
 
 
 def is_due(credential: Credential, *, now: datetime, accounts: int) -> bool:
@@ -196,15 +196,15 @@ def _told(credential: Credential, *, now: datetime, accounts: int) -> str:
     if not credential.checked:
         return f"{name}: not checked yet"
     if is_stale(credential, now=now, accounts=accounts):
-        return f"{name}: stale, last checked {_minute(credential.checked_at)}; see that a worker runs"
-    since = _minute(credential.since)
+        return f"{name}: stale, last checked {_minute(credential.checked_at or now)}; see that a worker runs"
+    since = _minute(credential.since or now)
     if found.status is CredentialStatus.DOWN:
         return f"{name}: refused since {since} ({found.code}): {found.summary}; {found.hint}"
     return f"{name}: cannot be checked since {since} ({found.code}): {found.summary}; {found.hint}"
 
 
-def _minute(at: datetime | None) -> str:
-    return "never" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%MZ}"
 
 
 def _count(number: int, noun: str) -> str:

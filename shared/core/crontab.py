@@ -83,7 +83,7 @@ class Crontab:
 
     def _day(self, beside: date, *, step: int) -> date:
         """Give the nearest day after (`step` 1) or before (-1) `beside` that matches."""
-        candidates = (beside + timedelta(days=offset * step) for offset in range(1, HORIZON_DAYS))
+        candidates = (beside + offset * timedelta(days=step) for offset in range(1, HORIZON_DAYS))
         return next(day for day in candidates if self._matches_day(day))
 
     def _matches_day(self, day: date) -> bool:

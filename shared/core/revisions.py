@@ -60,7 +60,7 @@ def sums_by_service(rows: Iterable[CostRow]) -> dict[Service, Amounts]:
     # Python's own loop over a context's methods takes twice as long, and a run may bring a hundred thousand rows a day.
     with localcontext(EXACT):
         return {
-            Service(*group): Amounts(sum(map(_BILLED, found), Decimal()), sum(map(_EFFECTIVE, found), Decimal()))
+            Service(*group): Amounts(sum(map(_BILLED, found)), sum(map(_EFFECTIVE, found)))
             for group, found in groups.items()
         }
 

@@ -51,5 +51,9 @@ def test_a_forecast_goes_on_with_what_a_day_costs_without_the_dearest():
 
 @pytest.mark.parametrize("amount", ["0", "-1"])
 def test_a_budget_of_nothing_cannot_be_made(amount):
-    with pytest.raises(ValueError, match="more than nothing"):
+    with pytest.raises(ValueError, match=r"^a budget must be more than nothing$"):
         Budget("corp", Decimal(amount), "USD")
+
+
+def test_a_budget_may_be_of_a_cent():
+    assert status("0.008", budget="0.01").reached == (80,)

@@ -50,12 +50,24 @@ TABLE = [
     (
         lambda: errors.ProviderError(code="AWS_DENIED", summary="May not", hint="Allow it"),
         "May not",
-        {"code": "AWS_DENIED", "summary": "May not", "hint": "Allow it", "permanent": False, "retry_after_s": None},
+        {
+            "code": "AWS_DENIED",
+            "summary": "May not",
+            "hint": "Allow it",
+            "permanent": False,
+            "retry_after_s": None,
+            "throttled": False,
+        },
     ),
     (
         lambda: errors.ProviderError(code="X", summary="May not", hint="Y", permanent=True, retry_after_s=2.5),
         "May not",
         {"permanent": True, "retry_after_s": 2.5},
+    ),
+    (
+        lambda: errors.ProviderError(code="X", summary="Later", hint="Y", throttled=True),
+        "Later",
+        {"permanent": False, "throttled": True},
     ),
     (
         lambda: errors.ExportError(summary="The disk is full", hint="Make room"),

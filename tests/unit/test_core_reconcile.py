@@ -70,6 +70,19 @@ def test_a_credit_that_only_the_provider_has_differs():
     assert not reconcile(COMPLETE, SAME, provided).equal
 
 
+def test_what_only_the_ledger_has_differs_and_is_to_be_collected():
+    provided = {key: amount for key, amount in SAME.items() if key[0] != DAYS.end}
+    found = reconcile(COMPLETE, SAME, provided)
+    assert [day.figures for day in found.findings] == [Figures(Decimal(5), Decimal(0))]
+    assert found.to_collect == [DayRange(DAYS.end, DAYS.end)]
+
+
+def test_a_day_is_told_in_its_own_currencies_alone():
+    stored = {(DAYS.start, "USD"): Decimal(1), (DAYS.end, "EUR"): Decimal(2)}
+    found = reconcile(dict.fromkeys((DAYS.start, DAYS.end), CoverageState.ESTIMATED), stored, stored)
+    assert [(day.day, day.currency) for day in found.findings] == [(DAYS.start, "USD"), (DAYS.end, "EUR")]
+
+
 @pytest.mark.parametrize(("total", "equal"), [("15", True), ("15.01", True), ("15.02", False), ("14.98", False)])
 def test_the_invoice_is_held_against_what_is_stored(total, equal):
     found = reconcile(COMPLETE, SAME, SAME, invoice=("USD", Decimal(total)))

@@ -72,19 +72,24 @@ def test_everything_else_is_one(before, after, risen):
     assert changes(*sides)[0].risen(Metric.BILLED) == Decimal(risen)
 
 
+def test_a_change_has_risen_by_each_metric_s_own_amounts():
+    change = Change(COMPUTE, of("2", "10"), of("3", "14"))
+    assert [change.risen(metric) for metric in (Metric.BILLED, Metric.EFFECTIVE)] == [Decimal(1), Decimal(4)]
+
+
 def test_changes_come_by_day_service_and_currency():
     keys = [Service(NEXT, "a", "USD"), Service(DAY, "b", "USD"), Service(DAY, "a", "USD"), Service(DAY, "a", "EUR")]
     assert [change.of for change in changes({}, dict.fromkeys(keys, of("1")))] == keys[::-1]
 
 
 def test_a_change_that_is_none_cannot_be_built():
-    with pytest.raises(ValueError, match="differ"):
+    with pytest.raises(ValueError, match=r"^a change needs two sides that differ$"):
         Change(COMPUTE, of("1"), of("1.0"))
 
 
-def test_a_restatement_tells_the_days_the_services_and_the_difference_by_currency():
+def test_a_restatement_tells_the_days_the_services_and_the_invoiced_difference_by_currency():
     changed = [
-        Change(Service(NEXT, "a", "USD"), of("1"), of("4")),
+        Change(Service(NEXT, "a", "USD"), of("1", "2"), of("4", "9")),
         Change(Service(DAY, "a", "USD"), of("1"), None),
         Change(Service(DAY, "b", "EUR"), None, of("0.1")),
     ]

@@ -24,6 +24,7 @@ SECRETS = ("s3cret", "p%40ss", "p@ss", "p/ss", "hunter2")
         "redis://host/0?password=hunter2@hunter2",
         "redis://host/0?password=a&b=hunter2",
         "postgresql://host/holdfast?sslpassword=hunter2",
+        "redis://bob:hunter2://p/ss@host/0",
     ],
 )
 def test_no_credential_of_a_url_is_shown(url):
@@ -62,6 +63,7 @@ def test_a_url_without_credentials_is_shown_as_it_is(url):
         ("{'password': 'it\\'s hunter2', 'db': 0}", "{'password': '***', 'db': 0}"),
         ("at redis://bob:p'a;s@s/0@host/1, then", "at redis://***@host/1, then"),
         ("at postgresql://host/d?sslpassword=a&b=c", "at postgresql://host/d?sslpassword=***"),
+        ("at 'https://host/p?token=hunter2', then", "at 'https://host/p?token=***', then"),
     ],
 )
 def test_credentials_in_text_are_hidden(text, shown):

@@ -90,7 +90,8 @@ def test_without_restate_days_no_month_is_collected_again():
     assert asked("2026-11-10T02:00", days=()) is None
 
 
-def test_a_month_that_has_not_ended_cannot_be_asked_for():
+@pytest.mark.parametrize("due", [date(2026, 11, 3), date(2026, 11, 30)])
+def test_a_month_that_has_not_ended_cannot_be_asked_for(due: date):
     november = DayRange(date(2026, 11, 1), date(2026, 11, 30))
     with pytest.raises(ValueError, match="after its end"):
-        MonthAgain(november, date(2026, 11, 3), date(2026, 11, 3), None)
+        MonthAgain(november, due, due, None)
