@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
-WIDTH: Final = 820
+WIDTH: Final = 900
 HEIGHT: Final = 420
 LEFT: Final = 70
-RIGHT: Final = 330
+RIGHT: Final = 360
 TOP: Final = 20
 BOTTOM: Final = 50
 FONT: Final = 'font-family="sans-serif" font-size="12"'
@@ -42,7 +42,7 @@ def line_chart(lines: Mapping[str, Points], *, x: str, y: str, aim: float) -> st
     places = sorted({point[0] for points in lines.values() for point in points})
     drawn += [_text(across(place), HEIGHT - BOTTOM + 18, f"{place:g}", "middle") for place in places]
     drawn.append(f'<path d="M{LEFT} {up(aim):.1f}H{WIDTH - RIGHT}" stroke="#444" stroke-dasharray="6 4"/>')
-    drawn.append(_text(WIDTH - RIGHT + 8, up(aim) + 4, f"aim: {aim:g}", "start"))
+    drawn.append(_text(LEFT + 6, up(aim) - 6, f"aim: {aim:g}", "start"))
     for number, (name, points) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
         path = "L".join(f"{across(place):.1f} {up(value):.1f}" for place, value in points)

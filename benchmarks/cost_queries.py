@@ -51,6 +51,7 @@ SUB_ACCOUNTS: Final = 3
 ROWS_A_DAY: Final = 27
 SERVICES: Final = 100
 AIM_MS: Final = 200
+TITLES: Final = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 READY_S: Final = 120
 
 Row = tuple[int, str, str, str, str, str, str, str, str]
@@ -251,8 +252,10 @@ def main() -> None:
             for rows in given.rows:
                 found = one_size(dialect, server, rows, given.asks)
                 for name in AIMED:
-                    lines[f"{name}, {dialect}"].append((rows / 1e6, statistics.median(found[name].first)))
-                    lines[f"{name}, {dialect}, cached"].append((rows / 1e6, statistics.median(found[name].cached)))
+                    lines[f"{name}, {TITLES[dialect]}"].append((rows / 1e6, statistics.median(found[name].first)))
+                    lines[f"{name}, {TITLES[dialect]}, cached"].append(
+                        (rows / 1e6, statistics.median(found[name].cached))
+                    )
     if given.plot:
         given.plot.write_text(line_chart(lines, x="million rows", y="ms, median", aim=AIM_MS))
 
