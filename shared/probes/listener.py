@@ -22,7 +22,7 @@ ACCEPTS_A_TURN: Final = 64
 # One in so many places is kept free for newcomers.
 SPARE_SHARE: Final = 8
 # Out of descriptors, a socket that cannot be accepted would wake the loop again and again.
-REST_S: Final = 1.0
+REST_S: Final = 0.1
 CANNOT_OPEN: Final = OUT_OF_DESCRIPTORS | {errno.ENOBUFS, errno.ENOMEM}
 TELL_AGAIN_S: Final = 60.0
 

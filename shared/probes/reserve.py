@@ -49,12 +49,13 @@ class ReservedServer(TcpWSGIServer):
     def accept(self) -> Any:
         """As waitress's. Raises OSError when not even the reserve helps."""
         self._reserve.fill()
-        try:
-            return super().accept()
-        except OSError as error:
-            if error.errno not in OUT_OF_DESCRIPTORS or not self._reserve.spend():
-                raise
-            return super().accept()
+        while True:
+            try:
+                return super().accept()
+            except OSError as error:
+                # What is given up another thread may take before we do; then another one is.
+                if error.errno not in OUT_OF_DESCRIPTORS or not self._reserve.spend():
+                    raise
 
     def close(self) -> None:
         """As waitress's."""

@@ -1,13 +1,18 @@
 """Limits of processes that run, as an operator or a leak would set them."""
 
 import contextlib
+import os
 import resource
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 
 DESCRIPTORS = Path("/proc/self/fd")
+GAPS_WITHIN_S = 5.0
+LOOK_S = 0.02
 
 
 def cannot_limit() -> str | None:
@@ -29,6 +34,37 @@ def without_descriptors(processes: Iterable[psutil.Process]) -> Iterator[None]:
                 one.rlimit(resource.RLIMIT_NOFILE, limit)
 
 
+@contextlib.contextmanager
+def without_gaps(process: psutil.Process, port: int) -> Iterator[None]:
+    """Meanwhile connections to its `port` fill the numbers that are free below those it keeps in reserve.
+
+    A process that has really run out has no such gap: what it gives up can be had again. Below a limit that was lowered
+    to a gap it could not.
+    """
+    with contextlib.ExitStack() as held:
+        until_s = time.monotonic() + GAPS_WITHIN_S
+        while _lowest_free(process.pid) < max(_reserved(process.pid), default=0):
+            assert time.monotonic() < until_s, f"process {process.pid} keeps free numbers below its reserve"
+            held.enter_context(socket.create_connection(("127.0.0.1", port), GAPS_WITHIN_S))
+            time.sleep(LOOK_S)
+        yield
+
+
+def _reserved(pid: int) -> set[int]:
+    """Above the standard streams, what leads nowhere is kept for its number."""
+    return {number for number in _numbers(pid) if number > 2 and _target(pid, number) == os.devnull}
+
+
+def _target(pid: int, number: int) -> str | None:
+    with contextlib.suppress(OSError):  # closed meanwhile
+        return str(Path(f"/proc/{pid}/fd/{number}").readlink())
+    return None
+
+
+def _numbers(pid: int) -> set[int]:
+    return {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 def _lowest_free(pid: int) -> int:
-    taken = {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    taken = _numbers(pid)
     return min(set(range(len(taken) + 1)) - taken)

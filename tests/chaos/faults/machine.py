@@ -11,7 +11,7 @@ import psutil
 from tests.chaos.fault import NAMES, Expect, Fault, Way, redis_says
 from tests.chaos.rig import Rig
 from tests.chaos.ways import DIRECT
-from tests.support.limits import cannot_limit, without_descriptors
+from tests.support.limits import cannot_limit, without_descriptors, without_gaps
 from tests.support.system import module_command
 
 BUSY_PROCESSES = 8
@@ -58,7 +58,11 @@ def busy_processes(_rig: Rig) -> Iterator[None]:
 
 
 def no_descriptors(rig: Rig) -> Iterator[None]:
-    with without_descriptors(processes(rig)):
+    with contextlib.ExitStack() as stack:
+        for name in NAMES:
+            running = rig.system[name]
+            stack.enter_context(without_gaps(psutil.Process(running.process.pid), running.probe_port))
+        stack.enter_context(without_descriptors(processes(rig)))
         yield
 
 
