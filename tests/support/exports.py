@@ -1,7 +1,7 @@
 """Small FOCUS exports with known totals, and the accounts.toml that names them."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +27,7 @@ def amount_of(day: date, service: str) -> Decimal:
     return Decimal(day.toordinal() % 97 + 1) * Decimal("1.000000000000000001") + Decimal(len(service))
 
 
-def write_exports(folder: Path, days: Iterable[date]) -> Decimal:
+def write_exports(folder: Path, days: Iterable[date], services: Sequence[str] = SERVICES) -> Decimal:
     """One CSV for each day; returns the exact sum of all billed costs."""
     folder.mkdir(parents=True, exist_ok=True)
     total = Decimal(0)
@@ -35,7 +35,7 @@ def write_exports(folder: Path, days: Iterable[date]) -> Decimal:
         with (folder / f"{day}.csv").open("w", newline="") as output:
             writer = csv.writer(output)
             writer.writerow(COLUMNS)
-            for service in SERVICES:
+            for service in services:
                 amount = amount_of(day, service)
                 total += amount
                 writer.writerow(

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -216,12 +216,14 @@ def running_fleet(fleet: Fleet) -> Iterator[Fleet]:
         fleet.close()
 
 
-def source(folder: Path, names: Iterable[str], days: int) -> dict[tuple[str, date], Decimal]:
+def source(
+    folder: Path, names: Iterable[str], days: int, services: Sequence[str] = SERVICES
+) -> dict[tuple[str, date], Decimal]:
     """Exports of the last so many days for each account, and accounts.toml; returns what each account-day costs."""
     wanted = last_complete_days(datetime.now(UTC), days)
-    write_exports(folder / "exports", wanted)
+    write_exports(folder / "exports", wanted, services)
     (folder / "accounts.toml").write_text("".join(focus_account(name, f"{folder}/exports/*.csv") for name in names))
-    cost = {day: sum((amount_of(day, service) for service in SERVICES), Decimal(0)) for day in wanted}
+    cost = {day: sum((amount_of(day, service) for service in services), Decimal(0)) for day in wanted}
     return {(name, day): cost[day] for name in names for day in wanted}
 
 

@@ -12,6 +12,8 @@ from tests.support.postgres import start_postgres
 from tests.support.small_disk import cannot_mount, filled, small_disk
 
 DISK_MB = 32
+# Of a day: a run's costs need more room than the last pages of the tables may have left.
+SERVICES = [f"Service {number}" for number in range(100)]
 LASTS_S = 20.0
 SERVES = frozenset({200})
 
@@ -24,6 +26,7 @@ def _own_disk(rig: Rig) -> str:
 
 
 def _own_tablespace(rig: Rig) -> str:
+    rig.expected = source(rig.folder, ACCOUNTS, DAYS, SERVICES)
     rig.database = rig.keep(start_postgres(OWN_OPTIONS))
     place = rig.folder / "tables"
     place.mkdir()
