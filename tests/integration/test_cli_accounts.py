@@ -1,22 +1,21 @@
 """`holdfast accounts` and `holdfast accounts check` on a real ledger, with a provider that does as a file says."""
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from holdfast_cli.main import execute
 from shared.core.credentials import CredentialStatus, Finding
 from shared.core.days import last_complete_days
 from shared.ledger.accounts import sync_accounts
 from shared.ledger.credentials import begin_check, read_credentials, record_finding
 from shared.ledger.holds import hold_account
 from tests.support import signing
+from tests.support.cli import Outcome, called, settle
 from tests.support.exports import focus_account, write_exports
 from tests.support.ledger import collected, cost_row
 from tests.support.system import free_port
@@ -24,17 +23,6 @@ from tests.support.system import free_port
 pytestmark = pytest.mark.integration
 
 DAYS = last_complete_days(datetime.now(UTC), 2)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)
@@ -59,20 +47,11 @@ PAYER, LAB = aws("payer", "111111111111"), aws("lab", "222222222222")
 
 @pytest.fixture
 def shell(database_url, tmp_path, monkeypatch, capsys) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ACCOUNTS_FILE", raising=False)
-    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    settle(tmp_path, monkeypatch, database_url)
     monkeypatch.setenv("SIGNING", str(tmp_path))
     monkeypatch.setattr("shared.costs.provider.PROVIDERS", signing.replaced())
 
-    def call(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = execute(arguments)
-        out, err = capsys.readouterr()
-        return Outcome(code, out, err)
-
-    return Shell(tmp_path, call)
+    return Shell(tmp_path, partial(called, capsys))
 
 
 def find(db, name, found):

@@ -1,14 +1,11 @@
 """`holdfast anomalies` and `holdfast budgets` on a real ledger, after the samples that `make run` begins with."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 import pytest
 
-from holdfast_cli.main import execute
 from holdfast_cli.samples import prepare_dev
 from shared.core.costs import FetchedCosts
 from shared.core.days import last_complete_days
@@ -19,8 +16,8 @@ from shared.ledger.accounts import sync_accounts
 from shared.ledger.anomalies import changed_accounts, look_at
 from shared.ledger.database import Database
 from shared.ledger.store import store
+from tests.support.cli import Outcome, called, settle
 from tests.support.ledger import claimed
-from tests.support.system import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -29,31 +26,11 @@ DAYS = last_complete_days(datetime.now(UTC), 30)
 BUDGET = 'monthly_budget = "0.01"\nbudget_currency = "USD"\n'
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def holdfast(database_url, tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ACCOUNTS_FILE", raising=False)
-    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    settle(tmp_path, monkeypatch, database_url)
 
-    def call(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = execute(arguments)
-        out, err = capsys.readouterr()
-        return Outcome(code, out, err)
-
-    return call
+    return partial(called, capsys)
 
 
 @pytest.fixture

@@ -1,50 +1,27 @@
 """`holdfast cancel`, `pause` and `resume` on a real ledger."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import pytest
 
-from holdfast_cli.main import execute
 from shared.core.runs import RunState
 from shared.ledger.accounts import list_accounts
 from shared.ledger.claims import claim_next_due
 from shared.ledger.database import Database
 from shared.ledger.planning import plan_catchup
 from shared.ledger.queries import get_run
+from tests.support.cli import Outcome, called, settle
 from tests.support.ledger import JANUARY, requested, with_accounts
-from tests.support.system import free_port
 
 pytestmark = pytest.mark.integration
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def holdfast(database_url, tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ACCOUNTS_FILE", raising=False)
-    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    settle(tmp_path, monkeypatch, database_url)
 
-    def call(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = execute(arguments)
-        out, err = capsys.readouterr()
-        return Outcome(code, out, err)
-
-    return call
+    return partial(called, capsys)
 
 
 @pytest.fixture

@@ -1,21 +1,18 @@
 """The `holdfast` command on a real ledger: what it prints, what it records, how it fails."""
 
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 from sqlalchemy import text
 
-from holdfast_cli.main import execute
 from shared.core.costs import CostRow, FetchedCosts
 from shared.core.days import DayRange, last_complete_days
 from shared.core.errors import ProviderError
@@ -24,6 +21,7 @@ from shared.core.version import VERSION
 from shared.ledger.claims import claim_next_due, fail_attempt
 from shared.ledger.database import Database
 from shared.ledger.store import store
+from tests.support.cli import Outcome, called, settle
 from tests.support.exports import focus_account
 from tests.support.redis_server import RedisServer
 from tests.support.system import free_port
@@ -34,25 +32,10 @@ pytestmark = pytest.mark.integration
 AMOUNT = Decimal("1.000000000000000001")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with two accounts, no Redis, and a database that does not exist yet."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("NO_COLOR", "FORCE_COLOR", "PORT", "API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/var/holdfast.db")
+    settle(tmp_path, monkeypatch, f"sqlite:///{tmp_path}/var/holdfast.db")
     monkeypatch.setenv("ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
     text = focus_account("shop", "exports/shop/*.csv") + focus_account("lake", "exports/lake/*.csv")
     (tmp_path / "accounts.toml").write_text(text)
@@ -61,13 +44,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def holdfast(place: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    def call(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        code = execute(arguments)
-        out, err = capsys.readouterr()
-        return Outcome(code, out, err)
-
-    return call
+    return partial(called, capsys)
 
 
 @contextmanager

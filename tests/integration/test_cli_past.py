@@ -9,16 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
-from holdfast_cli.main import execute
 from shared.core.costs import DayTotal, FetchedCosts, Price, totals_by_day
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
@@ -27,8 +25,9 @@ from shared.costs.focus import FocusProvider
 from shared.ledger.claims import claim_next_due
 from shared.ledger.database import Database
 from shared.ledger.store import store
+from tests.support.cli import Outcome, called, settle
 from tests.support.exports import amount_of, focus_account, write_exports
-from tests.support.system import ROOT, free_port
+from tests.support.system import ROOT
 
 pytestmark = pytest.mark.integration
 
@@ -38,26 +37,10 @@ MONTH = ("--month", "2026-02", "--account", "shop")
 TOTAL = sum((amount_of(day, service) for day in FEBRUARY for service in ("Compute", "Storage", "Queue")), Decimal(0))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        assert self.out, self.err
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
     """A folder with two accounts and their exports of a month, no Redis, and an empty database of either kind."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("NO_COLOR", "FORCE_COLOR", "PORT", "API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    settle(tmp_path, monkeypatch, database_url)
     monkeypatch.setenv("ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
     write_exports(tmp_path / "exports", FEBRUARY)
     text = "".join(focus_account(name, f"{tmp_path}/exports/*.csv") for name in ("shop", "lake"))
@@ -67,14 +50,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) ->
 
 @pytest.fixture
 def holdfast(place: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Outcome]:
-    def call(*arguments: str) -> Outcome:
-        capfdbinary.readouterr()
-        code = execute(arguments)
-        sys.stdout.flush()
-        out, err = capfdbinary.readouterr()
-        return Outcome(code, out.decode("utf-8", "replace"), err.decode())
-
-    return call
+    return partial(called, capfdbinary)
 
 
 @contextmanager
