@@ -196,11 +196,12 @@ class Fleet:
         return "\n".join(f"--- {log.name}\n" + "\n".join(_lines(log)[-15:]) for log in logs)
 
     def tracebacks(self) -> list[str]:
-        """The last line of each traceback in the logs: errors that nobody foresaw."""
+        """Each traceback in the logs, with the line before it: errors that nobody foresaw."""
         found = []
         for log in sorted(self.folder.glob("*.log")):
             lines = _lines(log)
-            found += [f"{log.name}: {lines[index - 1]}" for index, line in enumerate(lines) if "Traceback" in line]
+            starts = [index for index, line in enumerate(lines) if "Traceback" in line]
+            found += ["\n".join([f"{log.name}: {lines[start - 1]}", *_traceback(lines[start:])]) for start in starts]
         return found
 
 
@@ -225,6 +226,12 @@ def source(
     (folder / "accounts.toml").write_text("".join(focus_account(name, f"{folder}/exports/*.csv") for name in names))
     cost = {day: sum((amount_of(day, service) for service in services), Decimal(0)) for day in wanted}
     return {(name, day): cost[day] for name in names for day in wanted}
+
+
+def _traceback(lines: Sequence[str]) -> list[str]:
+    """From its first line to the one that names the error."""
+    end = next((index for index, line in enumerate(lines[1:], 1) if line[:1].strip()), len(lines) - 1)
+    return list(lines[: end + 1])
 
 
 def _alone(member: Member) -> bool:
