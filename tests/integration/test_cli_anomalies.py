@@ -29,7 +29,6 @@ BUDGET = 'monthly_budget = "0.01"\nbudget_currency = "USD"\n'
 @pytest.fixture
 def holdfast(database_url, tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     settle(tmp_path, monkeypatch, database_url)
-
     return partial(called, capsys)
 
 

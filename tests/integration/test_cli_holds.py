@@ -20,7 +20,6 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def holdfast(database_url, tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     settle(tmp_path, monkeypatch, database_url)
-
     return partial(called, capsys)
 
 

@@ -43,8 +43,10 @@ def called(capture: pytest.CaptureFixture[Any], *arguments: str) -> Outcome:
     capture.readouterr()
     code = execute(arguments)
     sys.stdout.flush()
-    return Outcome(code, *map(_text, capture.readouterr()))
+    out, err = capture.readouterr()
+    # Files may go to standard output, and are no text.
+    return Outcome(code, _text(out, "replace"), _text(err, "strict"))
 
 
-def _text(written: str | bytes) -> str:
-    return written if isinstance(written, str) else written.decode("utf-8", "replace")
+def _text(written: str | bytes, errors: str) -> str:
+    return written if isinstance(written, str) else written.decode("utf-8", errors)

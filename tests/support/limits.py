@@ -4,15 +4,15 @@ import contextlib
 import os
 import resource
 import socket
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 
+from tests.support.waiting import wait_for
+
 DESCRIPTORS = Path("/proc/self/fd")
 GAPS_WITHIN_S = 5.0
-LOOK_S = 0.02
 
 
 def cannot_limit() -> str | None:
@@ -42,11 +42,14 @@ def without_gaps(process: psutil.Process, port: int) -> Iterator[None]:
     to a gap it could not.
     """
     with contextlib.ExitStack() as held:
-        until_s = time.monotonic() + GAPS_WITHIN_S
-        while _lowest_free(process.pid) < max(_reserved(process.pid), default=0):
-            assert time.monotonic() < until_s, f"process {process.pid} keeps free numbers below its reserve"
+
+        def filled() -> bool:
+            if _lowest_free(process.pid) >= max(_reserved(process.pid), default=0):
+                return True
             held.enter_context(socket.create_connection(("127.0.0.1", port), GAPS_WITHIN_S))
-            time.sleep(LOOK_S)
+            return False
+
+        wait_for(filled, GAPS_WITHIN_S, f"process {process.pid} to have no free number below its reserve")
         yield
 
 

@@ -58,9 +58,15 @@ def test_a_process_that_is_stopped_before_says_nothing(stopped):
 def test_credentials_that_are_about_to_be_checked_are_waited_for(stopped, monkeypatch):
     monkeypatch.setattr(module, "SETTLE_S", 20.0)
     checks = {"awsCredentials": CheckResult(CheckStatus.DEGRADED, message="shop: not checked yet")}
+    looks = []
+
+    def looked_at():
+        looks.append(checks)
+        return checks
+
     with captured() as lines:
-        announce(lambda: checks, settled=lambda: True, stopped=stopped)
-        time.sleep(0.2)
+        announce(looked_at, settled=lambda: True, stopped=stopped)
+        wait_for(lambda: len(looks) > 2, 10, "it to look again and again")
         assert "Server started" not in lines.text
         checks = {"awsCredentials": CheckResult(CheckStatus.UP, message="1 account signed in")}
         wait_for(lambda: "Server started  available=awsCredentials" in lines.text, 10, "the line")
