@@ -22,10 +22,13 @@ def cannot_limit() -> str | None:
 
 @contextlib.contextmanager
 def without_descriptors(processes: Iterable[psutil.Process]) -> Iterator[None]:
-    """Meanwhile none of these can open a file or a socket: the limit of each is the lowest number it has free."""
+    """Meanwhile none of these can open a file or a socket: the limit of each is the lowest number it has free.
+
+    Never below what it keeps in reserve: a probe's connection that just ended may have left a gap there.
+    """
     before = {one: one.rlimit(resource.RLIMIT_NOFILE) for one in processes}
     for one, (_, hard) in before.items():
-        one.rlimit(resource.RLIMIT_NOFILE, (_lowest_free(one.pid), hard))
+        one.rlimit(resource.RLIMIT_NOFILE, (max(_lowest_free(one.pid), _reserve_end(one.pid)), hard))
     try:
         yield
     finally:
@@ -44,7 +47,7 @@ def without_gaps(process: psutil.Process, port: int) -> Iterator[None]:
     with contextlib.ExitStack() as held:
 
         def filled() -> bool:
-            if _lowest_free(process.pid) >= max(_reserved(process.pid), default=0):
+            if _lowest_free(process.pid) >= _reserve_end(process.pid):
                 return True
             held.enter_context(socket.create_connection(("127.0.0.1", port), GAPS_WITHIN_S))
             return False
@@ -53,9 +56,10 @@ def without_gaps(process: psutil.Process, port: int) -> Iterator[None]:
         yield
 
 
-def _reserved(pid: int) -> set[int]:
-    """Above the standard streams, what leads nowhere is kept for its number."""
-    return {number for number in _numbers(pid) if number > 2 and _target(pid, number) == os.devnull}
+def _reserve_end(pid: int) -> int:
+    """The number after its reserve: above the standard streams, what leads nowhere is kept for its number."""
+    reserved = (number for number in _numbers(pid) if number > 2 and _target(pid, number) == os.devnull)
+    return max(reserved, default=-1) + 1
 
 
 def _target(pid: int, number: int) -> str | None:
