@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from datetime import date, timedelta
@@ -69,6 +70,21 @@ def test_a_good_query_is_answered_in_azure_s_shape():
     assert names == ["Cost", "CostUSD", "ServiceName", "ChargeType", "UsageDate", "Currency"]
     assert all(len(row) == len(names) and isinstance(row[0], Decimal | int) for row in properties["rows"])
     assert {row[4] for row in properties["rows"]} == {20261109 + offset for offset in range(14)}
+
+
+def test_who_has_an_answer_finds_it_counted_and_may_ask_again_at_once():
+    with azure() as fake:
+        count = fake.count
+
+        def slowly(*what):
+            time.sleep(0.05)
+            count(*what)
+
+        fake.count = slowly
+        for number in range(1, 4):
+            query(fake, GOOD)
+            assert (fake.counters.pages, fake.counters.by_status["200"]) == (number, number)
+        assert set(fake.counters.most_at_once.values()) == {1}
 
 
 @pytest.mark.parametrize(

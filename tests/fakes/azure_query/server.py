@@ -91,18 +91,20 @@ class FakeAzure(ThreadingHTTPServer):
             else:
                 getattr(self.counters, what)[which] += 1
 
-    @contextmanager
-    def in_flight(self, tenant: str) -> Iterator[None]:
-        """Count a request of the tenant as under way."""
+    def arrived(self, tenant: str) -> Callable[[], None]:
+        """Count a request of the tenant as under way, until what this gives is first called."""
         with self._lock:
             self._at_once[tenant] += 1
             most = self.counters.most_at_once
             most[tenant] = max(most[tenant], self._at_once[tenant])
-        try:
-            yield
-        finally:
+        under_way = [tenant]
+
+        def left() -> None:
             with self._lock:
-                self._at_once[tenant] -= 1
+                while under_way:
+                    self._at_once[under_way.pop()] -= 1
+
+        return left
 
     def facts(self) -> dict[str, Any]:
         """What the control API shows."""
@@ -139,6 +141,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: FakeAzure
+    _left: Callable[[], None] = staticmethod(lambda: None)
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -210,7 +213,8 @@ class Handler(BaseHTTPRequestHandler):
         self._tenant_id = self._tenant()
         if self._tenant_id is None:
             return
-        with self.server.in_flight(self._tenant_id):
+        self._left = self.server.arrived(self._tenant_id)
+        try:
             self.client = self.headers.get("ClientType") or "Default"
             self.server.count("by_client", self.client)
             self.server.closing.wait(self.server.latency_s)
@@ -227,15 +231,17 @@ class Handler(BaseHTTPRequestHandler):
                     KINDS[fault.kind](self, fault)
                 else:
                     self.answer()
+        finally:
+            self._left()
 
     def answer(self) -> None:
         """The answer of a good day."""
         found = self.computed()
         if found is not None:
             status, text, headers = found
-            self.raw(status, text.encode(), headers)
             if status == 200:
                 self.server.count("pages")
+            self.raw(status, text.encode(), headers)
 
     def computed(self) -> tuple[int, str, dict[str, str]] | None:
         """Status, body and headers; None when an error has been answered."""
@@ -308,6 +314,8 @@ class Handler(BaseHTTPRequestHandler):
         self.raw(status, json.dumps(document).encode(), headers or {})
 
     def raw(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        """Send an answer. All is counted by then: who has an answer may look at the counters, or ask again, at once."""
+        self._left()
         if not self.path.startswith("/_control"):
             self.server.count("by_status", str(status))
         self.send_response(status)
