@@ -159,6 +159,15 @@ def test_a_frozen_child_does_not_outlive_a_killed_launcher_either(rig_of, redis)
     rig.wait_gone()
 
 
+def test_a_worker_process_that_only_starts_ends_in_order_when_its_launcher_is_killed(rig_of, redis):
+    rig = rig_of(redis.url).start("tests.support.late_worker")
+    rig.wait_begun()
+    rig.signal(signal.SIGKILL)
+    rig.wait_gone()
+    assert rig.lines()
+    assert all(" INFO    [worker] " in line for line in rig.lines()), "what nobody has to know"
+
+
 def test_a_frozen_worker_process_makes_the_worker_stuck_until_it_moves_again(rig_of, redis):
     rig = rig_of(redis.url).start()
     rig.wait_ready("healthy")
@@ -188,6 +197,7 @@ def test_killed_worker_processes_are_started_again(rig_of, redis, victim):
     rig.dispatch()
     rig.wait_state(RunState.SUCCEEDED, *runs)
     assert any("ended unexpectedly" in line for line in rig.lines())
+    assert all(" [worker] " in line for line in rig.lines()), "lines in a form of somebody else's"
 
 
 def test_a_worker_process_that_dies_while_it_starts_is_noticed_before_long(rig_of, redis):
