@@ -21,8 +21,7 @@ from typing import Final
 import duckdb
 
 from shared.core.days import DayRange
-from shared.costs.focus import FocusProvider
-from shared.costs.focus.provider import MEMORY_LIMIT_MB, THREADS
+from shared.costs.focus.provider import MEMORY_LIMIT_MB, THREADS, FocusProvider
 
 MONTH: Final = DayRange(date(2024, 9, 1), date(2024, 9, 30))
 BYTES_PER_MB: Final = 1_000_000

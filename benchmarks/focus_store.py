@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 
 from benchmarks.focus_read import BYTES_PER_MB, MONTH, bare, write_export
 from benchmarks.ledgers import DIALECTS, durable_postgres, fresh_url, ledger, machine
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.ledger.claims import claim_next_due, running_beats, take_back
 from shared.ledger.database import Database
 from shared.ledger.queries import CostQuery, costs

@@ -20,6 +20,7 @@ from shared.bootstrap.drain import EXIT_FAILED, Drain, Meaning, meaning_of_signa
 from shared.observability import events
 from shared.observability.metrics import DRAINING, UNEXPECTED_ERRORS
 from shared.observability.parent import parent_watch
+from shared.observability.signals import ignore_at_exit
 
 WATCHED: Final = (signal.SIGTERM, signal.SIGINT)
 LOOK_S: Final = 1.0
@@ -65,6 +66,7 @@ class Watch:
         self._old_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in WATCHED:
             signal.signal(number, _nothing)
+        ignore_at_exit(WATCHED)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 

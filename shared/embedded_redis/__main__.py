@@ -18,6 +18,7 @@ from shared.observability.environment import hide_environment
 from shared.observability.logs import configure_logging
 from shared.observability.parent import parent_watch
 from shared.observability.redactor import secrets_of_url, without_secrets
+from shared.observability.signals import ignore_at_exit
 from shared.settings import Settings, load_settings
 
 FOLDER: Final = Path("var/redis")
@@ -77,6 +78,7 @@ def _obey_signals(orders: Orders) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, obey)
+    ignore_at_exit([signal.SIGTERM, signal.SIGINT])
 
 
 if __name__ == "__main__":

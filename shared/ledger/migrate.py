@@ -9,7 +9,7 @@ from loguru import logger
 
 from shared.core.errors import DatabaseUnavailableError, SchemaTooNewError
 from shared.ledger.database import Database
-from shared.ledger.schema import head, schema_ready, upgrade
+from shared.ledger.schema import HEAD, schema_ready, upgrade
 from shared.observability import events
 from shared.observability.redactor import without_secrets
 
@@ -106,7 +106,7 @@ class Migrator:
         with self._lock:
             self.state, self.message = MigratorState.READY, None
             callbacks, self._callbacks = self._callbacks, []
-        logger.bind(event=events.DATABASE_MIGRATED, revision=head(), database=self._db.url_redacted).info(
+        logger.bind(event=events.DATABASE_MIGRATED, revision=HEAD, database=self._db.url_redacted).info(
             "Database: Schema is up to date"
         )
         for callback in callbacks:

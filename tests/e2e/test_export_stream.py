@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 import pytest
 
 from shared.core.days import DayRange
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.ledger.database import Database
 from shared.ledger.migrate import upgrade
 from shared.ledger.money import total

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shared.ledger.checking import check
 from shared.ledger.database import Database
-from shared.ledger.schema import head
+from shared.ledger.schema import HEAD
 from tests.support.exports import COLUMNS, focus_account
 from tests.support.redis_server import RedisServer
 from tests.support.system import NAMES, System, running_system
@@ -76,12 +76,12 @@ def test_running_processes_go_on_starting_ones_say_what_is_wrong_and_all_is_well
         ready = system["worker"].probe("/health/ready")
         assert (ready.status, ready.body["status"]) == (503, "unhealthy")
         assert ready.body["checks"]["database"]["status"] == "down"
-        assert head() in ready.body["checks"]["database"]["message"]
+        assert HEAD in ready.body["checks"]["database"]["message"]
         assert system["worker"].said("Database: Schema too new")
         assert system["worker"].serving()
         assert [system.ready(name)["status"] for name in ("status_api", "scheduler")] == ["healthy", "healthy"]
 
-        write(db, f"UPDATE alembic_version SET version_num = '{head()}'")
+        write(db, f"UPDATE alembic_version SET version_num = '{HEAD}'")
         system.wait_status("healthy")
         collect(system, "2026-01-02")
         assert system.stop() == dict.fromkeys(NAMES, 0)

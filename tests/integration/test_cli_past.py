@@ -21,7 +21,7 @@ from shared.core.costs import DayTotal, FetchedCosts, Price, totals_by_day
 from shared.core.days import DayRange
 from shared.core.errors import ProviderError
 from shared.costs import provider as providers
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.ledger.claims import claim_next_due
 from shared.ledger.database import Database
 from shared.ledger.store import store

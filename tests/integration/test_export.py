@@ -14,7 +14,7 @@ import pytest
 from shared.core.costs import EXACT
 from shared.core.days import DayRange
 from shared.core.errors import ExportError, UnknownAccountError
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.costs.focus.written import COLUMNS, csv_pieces, write_csv, write_parquet
 from shared.ledger import exporting
 from shared.ledger.accounts import sync_accounts

@@ -9,9 +9,10 @@ import duckdb
 import pytest
 
 from shared.core.errors import ProviderError
-from shared.costs.focus import FocusProvider, errors
+from shared.costs.focus import errors
 from shared.costs.focus.header import Connection
 from shared.costs.focus.layout import Layout
+from shared.costs.focus.provider import FocusProvider
 from shared.costs.focus.rows import aggregate
 from tests.support.focus_files import SEPTEMBER, SOUND, parquet_row, row, write_csv, write_parquet
 

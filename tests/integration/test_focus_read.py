@@ -11,7 +11,7 @@ import pytest
 
 from shared.core.costs import CostRow
 from shared.core.days import DayRange
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from tests.support.focus_files import DAY, SAMPLE, SEPTEMBER, SOUND, parquet_row, row, totals, write_csv, write_parquet
 from tests.support.need import skip_or_fail
 

@@ -456,7 +456,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert stored.suspect or sums.get((name, day), 0) == sum((row.billed for row in there), Decimal())
 
 
-@pytest.mark.timeout(0 if EXAMPLES else 120)
+@pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_no_interleaving_loses_a_day_or_stores_one_twice(tmp_path: Path) -> None:
     LedgerMachine.template = tmp_path / "template.db"
     db = Database(f"sqlite:///{LedgerMachine.template}")

@@ -1,6 +1,8 @@
 """The schema: built by migrations alone, once, whoever migrates, and never by an older release."""
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +10,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from shared.core.errors import SchemaTooNewError
@@ -15,7 +18,7 @@ from shared.ledger.accounts import list_accounts
 from shared.ledger.database import Database
 from shared.ledger.meta import ledger_id, remember_redis_run_id, remembered_redis_run_id
 from shared.ledger.migrate import Migrator, MigratorState, schema_ready, upgrade
-from shared.ledger.schema import _config, _scripts, head
+from shared.ledger.schema import HEAD, REVISIONS, config
 from shared.ledger.tables import metadata, runs
 from tests.support.postgres import start_postgres
 from tests.support.waiting import wait_for
@@ -51,6 +54,24 @@ def test_every_index_and_constraint_is_there_with_its_condition(database):
         expected = index.dialect_options[database.dialect]["where"]
         assert (options.get(f"{database.dialect}_where") is None) == (expected is None), index.name
     assert checks == {"ck_runs_days", "ck_runs_kind", "ck_runs_state", "ck_runs_open"}
+
+
+def test_the_revisions_that_this_release_knows_are_those_of_its_scripts():
+    scripts = ScriptDirectory.from_config(config())
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
+    assert scripts.get_heads() == [HEAD]
+
+
+def test_a_database_that_is_up_to_date_costs_no_import_of_alembic(empty, database_url):
+    upgrade(empty)
+    code = (
+        "import sys\n"
+        "from shared.ledger.database import Database\n"
+        "from shared.ledger.migrate import upgrade\n"
+        f"upgrade(Database({database_url!r}))\n"
+        "assert not {name for name in sys.modules if name.partition('.')[0] in {'alembic', 'duckdb'}}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_an_empty_database_is_migrated_and_then_ready(empty):
@@ -109,7 +130,7 @@ def test_a_newer_schema_is_refused_with_both_revisions(database):
     set_revision(database, "9999")
     with pytest.raises(SchemaTooNewError) as caught:
         upgrade(database)
-    assert (caught.value.found, caught.value.known) == ("9999", head())
+    assert (caught.value.found, caught.value.known) == ("9999", HEAD)
     with pytest.raises(SchemaTooNewError):
         schema_ready(database)
 
@@ -128,13 +149,12 @@ def shape(connection):
 
 def migrate_to(db, revision):
     with db.write() as connection:
-        command.upgrade(_config(connection), revision)
+        command.upgrade(config(connection), revision)
 
 
 def test_migrations_only_add_so_that_an_older_release_goes_on_beside_a_newer_one(empty):
-    revisions = [script.revision for script in reversed(list(_scripts().walk_revisions()))]
-    migrate_to(empty, revisions[0])
-    for revision in revisions[1:]:
+    migrate_to(empty, REVISIONS[0])
+    for revision in REVISIONS[1:]:
         with empty.read() as connection:
             older = shape(connection)
         migrate_to(empty, revision)
@@ -221,7 +241,7 @@ def test_the_migrator_tells_a_newer_schema_and_goes_on_when_it_is_restored(datab
     migrator = Migrator(database, retry_s=0.05)
     migrator.start()
     wait_for(lambda: migrator.message is not None and "9999" in migrator.message, 20, "the newer schema is told")
-    set_revision(database, head())
+    set_revision(database, HEAD)
     assert migrator.wait_ready(30)
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from shared.core.runs import RunState
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.ledger.claims import claim_next_due, running_beats, take_back
 from shared.ledger.queries import CostQuery, costs, get_run
 from shared.ledger.store import store

@@ -19,7 +19,7 @@ from shared.ledger.checking import LIVING_HOLDER, check
 from shared.ledger.cost_queries import GROUPS, CostQuery, costs
 from shared.ledger.database import Database
 from shared.ledger.migrate import upgrade
-from shared.ledger.schema import _config
+from shared.ledger.schema import config
 from shared.ledger.summing import Waiting, carry_over, journal_next_account, waiting
 from shared.ledger.tables import accounts, cost_journal, cost_sums
 from shared.ledger.tables import costs as cost_table
@@ -197,7 +197,7 @@ def upgraded(database_url):
     """A ledger with costs that a release without a journal has stored."""
     db = Database(database_url)
     with db.write() as connection:
-        command.upgrade(_config(connection), "0003")
+        command.upgrade(config(connection), "0003")
         connection.execute(
             text(
                 "INSERT INTO accounts (name, provider, paused, removed, created_at) VALUES"

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.ledger import store
 from shared.ledger.claims import claim_next_due
 from shared.ledger.database import Database

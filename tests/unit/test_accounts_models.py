@@ -11,7 +11,7 @@ from shared.core.days import DayRange
 from shared.costs.accounts import ACCOUNT_TYPES, AwsAccount, AzureAccount, FocusAccount
 from shared.costs.aws import AwsProvider
 from shared.costs.azure import AzureProvider
-from shared.costs.focus import FocusProvider
+from shared.costs.focus.provider import FocusProvider
 from shared.costs.provider import PROVIDERS, provider_for
 
 AWS = AwsAccount(name="corp", provider="aws", account_id="123456789012")
