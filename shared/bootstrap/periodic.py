@@ -62,8 +62,10 @@ class Periodic:
         """Call for the first time now. Nothing when started or stopped before."""
         if self._thread or self._stop.is_set():
             return
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        thread.start()
+        # Not before: `stop`, which may come from another thread meanwhile, could not wait for it.
+        self._thread = thread
 
     def hurry(self) -> None:
         """Call again now instead of at the end of the interval."""

@@ -47,8 +47,10 @@ class Migrator:
             if self.state is MigratorState.READY or (self._thread is not None and self._thread.is_alive()):
                 return
             self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="migrator", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="migrator", daemon=True)
+            thread.start()
+            # Not before: `stop`, which may come from another thread meanwhile, could not wait for it.
+            self._thread = thread
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Give up waiting. A migration under way is finished by its thread, or undone with the process."""

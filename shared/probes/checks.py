@@ -87,8 +87,9 @@ class CheckRunner:
             return
         for name in self._checks:
             thread = threading.Thread(target=self._run, args=(name,), name=f"check-{name}", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            # Not before: `stop`, which may come from another thread meanwhile, could not wait for it.
+            self._threads.append(thread)
 
     def stop(self, timeout_s: float = JOIN_S) -> None:
         """End the threads; one that hangs in its check is left to end with the process."""
